@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// A batch of token sequences, one behind the other: no padding is stored and none is computed.
+#pragma once
+
+#include <pocketllm/core/error.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace pocketllm::models {
+
+/// Token ids of all sequences in one row, and where each begins. Sequence i has the tokens offsets()[i] to
+/// offsets()[i + 1] of ids().
+class Batch {
+public:
+  /// Appends one sequence. Throws Error when it is empty.
+  void add(std::span<std::int32_t const> ids) {
+    require(!ids.empty(), "batch: sequence ", size(), " has no tokens");
+    ids_.insert(ids_.end(), ids.begin(), ids.end());
+    offsets_.push_back(ids_.size());
+  }
+
+  /// From a padded array as other libraries use it: ids and mask [sequences, tokens]; tokens whose mask is
+  /// zero are left out, on whichever side they are.
+  [[nodiscard]] static Batch from_padded(std::span<std::int32_t const> ids,
+                                         std::span<std::uint8_t const> mask, std::size_t tokens) {
+    require(ids.size() == mask.size() && tokens != 0 && ids.size() % tokens == 0, "batch: ", ids.size(),
+            " ids and ", mask.size(), " mask entries do not make rows of ", tokens, " tokens");
+    Batch batch;
+    std::vector<std::int32_t> kept;
+    for (std::size_t row = 0; row < ids.size(); row += tokens) {
+      kept.clear();
+      for (std::size_t i = row; i < row + tokens; ++i) {
+        if (mask[i] != 0) {
+          kept.push_back(ids[i]);
+        }
+      }
+      batch.add(kept);
+    }
+    return batch;
+  }
+
+  void clear() noexcept {
+    ids_.clear();
+    offsets_.resize(1);
+  }
+
+  /// Number of sequences.
+  [[nodiscard]] std::size_t size() const noexcept { return offsets_.size() - 1; }
+  /// Number of tokens of all sequences.
+  [[nodiscard]] std::size_t tokens() const noexcept { return ids_.size(); }
+  [[nodiscard]] std::span<std::int32_t const> ids() const noexcept { return ids_; }
+  [[nodiscard]] std::span<std::int32_t const> ids(std::size_t sequence) const noexcept {
+    return ids().subspan(offsets_[sequence], offsets_[sequence + 1] - offsets_[sequence]);
+  }
+  [[nodiscard]] std::span<std::size_t const> offsets() const noexcept { return offsets_; }
+
+private:
+  std::vector<std::int32_t> ids_;
+  std::vector<std::size_t> offsets_{0};
+};
+
+} // namespace pocketllm::models

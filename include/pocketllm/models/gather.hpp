@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Only what an objective needs: chosen rows of activations, and scores for chosen words.
+#pragma once
+
+#include <pocketllm/core/error.hpp>
+#include <pocketllm/core/lanes.hpp>
+#include <pocketllm/core/runtime.hpp>
+#include <pocketllm/layers/rows.hpp>
+#include <pocketllm/simd/math.hpp>
+#include <pocketllm/tensor/perturbed_row.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace pocketllm::models {
+
+/// The rows `rows` of X [lanes, tokens, width], in the workspace: [lanes, rows.size(), width].
+[[nodiscard]] inline Lanes<float> gather_rows(Lanes<float const> x, std::span<std::size_t const> rows,
+                                              Runtime& runtime) {
+  Lanes<float> const out{runtime.workspace().take(x.lanes * rows.size() * x.cols).data(), x.lanes,
+                         rows.size(), x.cols};
+  for (std::size_t l = 0; l < x.lanes; ++l) {
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      require(rows[r] < x.rows, "token ", rows[r], " is outside the batch of ", x.rows, " tokens");
+      std::copy_n(x.row(l, rows[r]), x.cols, out.row(l, r));
+    }
+  }
+  return out;
+}
+
+/// scores[l, r, i] = <H[l, r], table row words[i]> + bias[words[i]], table and bias at point l.
+template <class A = simd::native, tensor::WeightStorage T, random::Perturbation P>
+void score_selected(Lanes<float const> h, tensor::Tensor<T> const& table, tensor::Tensor<float> const& bias,
+                    std::span<std::int32_t const> words, random::Perturbed<P> const& at, Lanes<float> scores,
+                    Runtime& runtime) {
+  Workspace::Frame const frame(runtime.workspace());
+  std::size_t const width = h.cols, lanes = at.lanes();
+  std::span<float> const rows = runtime.workspace().take(words.size() * lanes * width);
+  std::span<float> const shift = runtime.workspace().take(words.size() * lanes);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    std::size_t const word = static_cast<std::size_t>(words[i]);
+    require(words[i] >= 0 && word < table.rows(), "word ", words[i], " is outside the vocabulary of ",
+            table.rows());
+    tensor::perturbed_row<A>(table, at, {word, 0, width}, rows.data() + i * lanes * width, width);
+    tensor::perturbed_row<A>(bias, at, {0, word, 1}, shift.data() + i * lanes, 1);
+  }
+  layers::for_each_row(scores, runtime, [&](std::size_t l, std::size_t r) {
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      scores.row(l, r)[i] =
+          simd::dot<A>(h.row(l, r), rows.data() + (i * lanes + l) * width, width) + shift[i * lanes + l];
+    }
+  });
+}
+
+} // namespace pocketllm::models

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the learning rate changes over a run.
+#pragma once
+
+#include <pocketllm/core/error.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <string_view>
+
+namespace pocketllm::optimize {
+
+/// A rate as a pure function of the step. With T steps and w of warm-up: rate (t + 1) / w for t < w, and
+/// then, with p = (t - w) / (T - w), rate, rate (1 - p) or rate (1 + cos(pi p)) / 2.
+struct Schedule {
+  enum class Shape : std::uint8_t { constant, linear, cosine };
+
+  Shape shape = Shape::constant;
+  float rate = 1e-6F;
+  std::uint64_t steps = 1; ///< of the whole run
+  std::uint64_t warm_up = 0;
+
+  [[nodiscard]] float at(std::uint64_t step) const noexcept {
+    if (step < warm_up) {
+      return rate * (static_cast<float>(step + 1) / static_cast<float>(warm_up));
+    }
+    double const length = static_cast<double>(std::max<std::uint64_t>(1, steps - std::min(steps, warm_up)));
+    double const progress = std::min(1.0, static_cast<double>(step - warm_up) / length);
+    switch (shape) {
+    case Shape::linear:
+      return static_cast<float>(static_cast<double>(rate) * (1.0 - progress));
+    case Shape::cosine:
+      return static_cast<float>(static_cast<double>(rate) * 0.5 *
+                                (1.0 + std::cos(std::numbers::pi * progress)));
+    case Shape::constant:
+      break;
+    }
+    return rate;
+  }
+
+  /// "constant", "linear" or "cosine". Throws Error otherwise.
+  [[nodiscard]] static Shape parse(std::string_view name) {
+    if (name == "constant") {
+      return Shape::constant;
+    }
+    if (name == "linear") {
+      return Shape::linear;
+    }
+    require(name == "cosine", "schedule \"", name, "\" is not known; use constant, linear or cosine");
+    return Shape::cosine;
+  }
+};
+
+} // namespace pocketllm::optimize

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+// Vectors of 32-bit floats and integers for kernels that are written once for every instruction set:
+// xsimd's batches, and plain numbers for the architecture `scalar`.
+#pragma once
+
+#include <xsimd/xsimd.hpp>
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace pocketllm::simd {
+
+/// The architecture without vectors: a float is its own batch of one.
+struct scalar {};
+
+template <class A>
+concept Scalar = std::same_as<A, scalar>;
+
+/// The best instruction set that the including file is compiled for.
+#if defined(XSIMD_NO_SUPPORTED_ARCHITECTURE) || defined(POCKETLLM_SCALAR)
+using native = scalar;
+#else
+using native = xsimd::default_arch;
+#endif
+
+namespace detail {
+template <class T, class A>
+struct batch_type {
+  using type = xsimd::batch<T, A>;
+  static constexpr std::size_t width = xsimd::batch<T, A>::size;
+};
+template <class T>
+struct batch_type<T, scalar> {
+  using type = T;
+  static constexpr std::size_t width = 1;
+};
+
+template <class A>
+struct is_fma3 : std::false_type {};
+template <class B>
+struct is_fma3<xsimd::fma3<B>> : std::true_type {};
+} // namespace detail
+
+/// A vector of `width<A>` floats, and of as many unsigned 32-bit integers.
+template <class A>
+using f32 = typename detail::batch_type<float, A>::type;
+template <class A>
+using u32 = typename detail::batch_type<std::uint32_t, A>::type;
+
+/// Elements in a vector: 1, 4, 8 or 16.
+template <class A>
+inline constexpr std::size_t width = detail::batch_type<float, A>::width;
+
+template <class A>
+concept Avx512 = std::derived_from<A, xsimd::avx512f>;
+template <class A>
+concept Avx2 = std::derived_from<A, xsimd::avx2> && !Avx512<A>;
+template <class A>
+concept Avx = std::derived_from<A, xsimd::avx> && !Avx512<A>;
+template <class A>
+concept Sse2 = std::derived_from<A, xsimd::sse2> && !Avx<A> && !Avx512<A>;
+template <class A>
+concept Neon64 = std::derived_from<A, xsimd::neon64>;
+
+/// Whether the instruction set multiplies and adds with one rounding. Without it, fma() is right but
+/// slow, and mul_add() rounds twice.
+template <class A>
+inline constexpr bool has_fma = detail::is_fma3<A>::value || Avx512<A> || Neon64<A>;
+
+template <class A>
+[[gnu::always_inline]] inline f32<A> load(float const* from) noexcept {
+  if constexpr (Scalar<A>) {
+    return *from;
+  } else {
+    return f32<A>::load_unaligned(from);
+  }
+}
+
+template <class A>
+[[gnu::always_inline]] inline u32<A> load(std::uint32_t const* from) noexcept {
+  if constexpr (Scalar<A>) {
+    return *from;
+  } else {
+    return u32<A>::load_unaligned(from);
+  }
+}
+
+template <class A, class T>
+[[gnu::always_inline]] inline void store(T* to, typename detail::batch_type<T, A>::type value) noexcept {
+  if constexpr (Scalar<A>) {
+    *to = value;
+  } else {
+    value.store_unaligned(to);
+  }
+}
+
+template <class A>
+[[gnu::always_inline]] inline f32<A> splat(float value) noexcept {
+  return f32<A>(value);
+}
+template <class A>
+[[gnu::always_inline]] inline u32<A> splat(std::uint32_t value) noexcept {
+  return u32<A>(value);
+}
+
+/// {first, first + 1, first + 2, ...}
+template <class A>
+[[gnu::always_inline]] inline u32<A> iota(std::uint32_t first) noexcept {
+  alignas(64) static constexpr std::array<std::uint32_t, 16> steps{0, 1, 2,  3,  4,  5,  6,  7,
+                                                                   8, 9, 10, 11, 12, 13, 14, 15};
+  return simd::load<A>(steps.data()) + simd::splat<A>(first);
+}
+
+/// The bits of a float as an integer and back.
+template <class A>
+[[gnu::always_inline]] inline u32<A> as_bits(f32<A> value) noexcept {
+  if constexpr (Scalar<A>) {
+    return std::bit_cast<std::uint32_t>(value);
+  } else {
+    return xsimd::bitwise_cast<u32<A>>(value);
+  }
+}
+template <class A>
+[[gnu::always_inline]] inline f32<A> as_float(u32<A> bits) noexcept {
+  if constexpr (Scalar<A>) {
+    return std::bit_cast<float>(bits);
+  } else {
+    return xsimd::bitwise_cast<f32<A>>(bits);
+  }
+}
+
+/// The value of an integer below 2^31 as a float, rounded to nearest.
+template <class A>
+[[gnu::always_inline]] inline f32<A> convert(u32<A> value) noexcept {
+  if constexpr (Scalar<A>) {
+    return static_cast<float>(static_cast<std::int32_t>(value));
+  } else {
+    return xsimd::to_float(xsimd::bitwise_cast<xsimd::batch<std::int32_t, A>>(value));
+  }
+}
+
+/// Shifts by a number known at compile time.
+template <class A, int Bits>
+[[gnu::always_inline]] inline u32<A> shift_right(u32<A> value) noexcept {
+  return value >> Bits;
+}
+template <class A, int Bits>
+[[gnu::always_inline]] inline u32<A> shift_left(u32<A> value) noexcept {
+  return value << Bits;
+}
+
+template <class A>
+[[gnu::always_inline]] inline f32<A> sqrt(f32<A> value) noexcept {
+  if constexpr (Scalar<A>) {
+    return std::sqrt(value);
+  } else {
+    return xsimd::sqrt(value);
+  }
+}
+template <class A>
+[[gnu::always_inline]] inline f32<A> max(f32<A> a, f32<A> b) noexcept {
+  if constexpr (Scalar<A>) {
+    return a > b ? a : b;
+  } else {
+    return xsimd::max(a, b);
+  }
+}
+template <class A>
+[[gnu::always_inline]] inline f32<A> min(f32<A> a, f32<A> b) noexcept {
+  if constexpr (Scalar<A>) {
+    return a < b ? a : b;
+  } else {
+    return xsimd::min(a, b);
+  }
+}
+
+namespace detail {
+template <class A>
+struct Fused {
+  [[gnu::always_inline]] static f32<A> run(f32<A> a, f32<A> b, f32<A> c) noexcept {
+    return xsimd::fma(a, b, c);
+  }
+};
+#if XSIMD_WITH_AVX512F
+template <Avx512 A>
+struct Fused<A> { // xsimd 8 has none for AVX-512 and rounds twice unless the compiler happens to contract
+  [[gnu::always_inline]] static f32<A> run(f32<A> a, f32<A> b, f32<A> c) noexcept {
+    return f32<A>(_mm512_fmadd_ps(a, b, c));
+  }
+};
+#endif
+} // namespace detail
+
+/// a * b + c with one rounding on every architecture: what z, the update and therefore a replay are
+/// made of, so that they have the same bits everywhere. Where the hardware has no such instruction
+/// the C library's fmaf is called for every element.
+template <class A>
+[[gnu::always_inline]] inline f32<A> fma(f32<A> a, f32<A> b, f32<A> c) noexcept {
+  if constexpr (Scalar<A>) {
+    return std::fma(a, b, c);
+  } else if constexpr (has_fma<A>) {
+    return detail::Fused<A>::run(a, b, c);
+  } else {
+    alignas(64) std::array<float, width<A>> x, y, z;
+    simd::store<A>(x.data(), a);
+    simd::store<A>(y.data(), b);
+    simd::store<A>(z.data(), c);
+    for (std::size_t i = 0; i < width<A>; ++i) {
+      z[i] = std::fma(x[i], y[i], z[i]);
+    }
+    return simd::load<A>(z.data());
+  }
+}
+
+/// a * b + c, as fast as the hardware does it: with one rounding where has_fma<A>, else with two.
+template <class A>
+[[gnu::always_inline]] inline f32<A> mul_add(f32<A> a, f32<A> b, f32<A> c) noexcept {
+  if constexpr (Scalar<A>) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    return std::fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+  } else if constexpr (has_fma<A>) {
+    return detail::Fused<A>::run(a, b, c);
+  } else {
+    return a * b + c;
+  }
+}
+
+/// The product of 32-bit integers, lower and upper half.
+template <class A>
+struct Wide {
+  u32<A> low, high;
+};
+
+namespace detail {
+
+/// xsimd has no widening multiplication, so each instruction set has its own: the products of the even and of
+/// the odd elements, put together again. This one is for plain numbers and for sets not named below.
+template <class A>
+struct MulWide {
+  [[gnu::always_inline]] static Wide<A> run(u32<A> a, std::uint32_t m) noexcept {
+    alignas(64) std::array<std::uint32_t, width<A>> low, high;
+    simd::store<A>(low.data(), a);
+    for (std::size_t i = 0; i < width<A>; ++i) {
+      std::uint64_t const product = static_cast<std::uint64_t>(low[i]) * m;
+      low[i] = static_cast<std::uint32_t>(product);
+      high[i] = static_cast<std::uint32_t>(product >> 32);
+    }
+    return {simd::load<A>(low.data()), simd::load<A>(high.data())};
+  }
+};
+
+#if XSIMD_WITH_AVX512F
+template <Avx512 A>
+struct MulWide<A> {
+  [[gnu::always_inline]] static Wide<A> run(__m512i x, std::uint32_t m) noexcept {
+    __m512i const factor = _mm512_set1_epi32(static_cast<int>(m));
+    __m512i const even = _mm512_mul_epu32(x, factor);
+    __m512i const odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), factor);
+    return {u32<A>(_mm512_mullo_epi32(x, factor)),
+            u32<A>(_mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd))};
+  }
+};
+#endif
+
+#if XSIMD_WITH_AVX2
+template <Avx2 A>
+struct MulWide<A> {
+  [[gnu::always_inline]] static Wide<A> run(__m256i x, std::uint32_t m) noexcept {
+    __m256i const factor = _mm256_set1_epi32(static_cast<int>(m));
+    __m256i const even = _mm256_mul_epu32(x, factor);
+    __m256i const odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), factor);
+    return {u32<A>(_mm256_mullo_epi32(x, factor)),
+            u32<A>(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa))};
+  }
+};
+#endif
+
+#if XSIMD_WITH_SSE2
+template <Sse2 A>
+struct MulWide<A> {
+  [[gnu::always_inline]] static Wide<A> run(__m128i x, std::uint32_t m) noexcept {
+    __m128i const factor = _mm_set1_epi32(static_cast<int>(m));
+    __m128i const even = _mm_mul_epu32(x, factor);
+    __m128i const odd = _mm_mul_epu32(_mm_srli_epi64(x, 32), factor);
+    __m128i const upper = _mm_set_epi32(-1, 0, -1, 0);
+    return {u32<A>(_mm_or_si128(_mm_andnot_si128(upper, even), _mm_slli_epi64(odd, 32))),
+            u32<A>(_mm_or_si128(_mm_srli_epi64(even, 32), _mm_and_si128(upper, odd)))};
+  }
+};
+#endif
+
+#if XSIMD_WITH_NEON64
+template <Neon64 A>
+struct MulWide<A> {
+  [[gnu::always_inline]] static Wide<A> run(uint32x4_t x, std::uint32_t m) noexcept {
+    uint32x4_t const first = vreinterpretq_u32_u64(vmull_n_u32(vget_low_u32(x), m));
+    uint32x4_t const second = vreinterpretq_u32_u64(vmull_high_n_u32(x, m));
+    return {u32<A>(vuzp1q_u32(first, second)), u32<A>(vuzp2q_u32(first, second))};
+  }
+};
+#endif
+
+} // namespace detail
+
+/// a * m in 64 bits, element by element.
+template <class A>
+[[gnu::always_inline]] inline Wide<A> mul_wide(u32<A> a, std::uint32_t m) noexcept {
+  return detail::MulWide<A>::run(a, m);
+}
+
+} // namespace pocketllm::simd

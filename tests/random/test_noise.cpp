@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "random/noise_table.hpp"
+
+#include <pocketllm/core/hash.hpp>
+#include <pocketllm/random/noise.hpp>
+
+#include <Random123/philox.h>
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <fstream>
+#include <string>
+#include <vector>
+
+using namespace pocketllm;
+
+namespace {
+
+#define ENTRY(name) {#name, &noise_##name},
+std::vector<arch::Entry<NoiseTable>> const tables = arch::running<NoiseTable>({POCKETLLM_FOR_EACH_ARCH(ENTRY)});
+
+std::uint64_t hash(std::vector<float> const& values) {
+  std::string bytes;
+  for (float const v : values) {
+    auto const bits = std::bit_cast<std::uint32_t>(v);
+    for (int shift = 0; shift < 32; shift += 8) {
+      bytes.push_back(static_cast<char>(bits >> shift & 0xffU));
+    }
+  }
+  return fnv1a(bytes);
+}
+
+nlohmann::json reference() {
+  std::ifstream file(std::string(POCKETLLM_TEST_DATA) + "/random/data/noise.json");
+  return nlohmann::json::parse(file);
+}
+
+} // namespace
+
+TEST_CASE("Philox4x32-10 gives the known answers of Random123") {
+  struct Known {
+    std::array<std::uint32_t, 4> counter;
+    std::array<std::uint32_t, 2> key;
+    std::array<std::uint32_t, 4> answer;
+  };
+  std::array<Known, 3> const known{{
+      {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+      {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+       {0xffffffff, 0xffffffff},
+       {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+       {0xa4093822, 0x299f31d0},
+       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+  }};
+  for (auto const& [name, table] : tables) {
+    CAPTURE(name);
+    for (Known const& k : known) {
+      CHECK(table->philox(k.counter, k.key[0] | static_cast<std::uint64_t>(k.key[1]) << 32) == k.answer);
+    }
+    std::uint64_t seed = 1;
+    for (std::uint32_t i = 0; i < 1000; ++i) { // and Random123's own code on any counters
+      seed = random::split_mix(seed, i);
+      r123array4x32 const counter{{static_cast<std::uint32_t>(seed), i, ~i, static_cast<std::uint32_t>(seed >> 32)}};
+      r123array2x32 const key{{i * 77, static_cast<std::uint32_t>(seed >> 7)}};
+      r123array4x32 const expected = philox4x32(counter, key);
+      auto const found = table->philox({counter.v[0], counter.v[1], counter.v[2], counter.v[3]},
+                                       key.v[0] | static_cast<std::uint64_t>(key.v[1]) << 32);
+      REQUIRE(std::equal(found.begin(), found.end(), expected.v));
+    }
+  }
+}
+
+TEST_CASE("z is the one of the numpy reference") {
+  auto const cases = reference();
+  for (auto const& item : cases.at("gaussian")) {
+    random::Stream const stream{item.at("seed").get<std::uint64_t>(),
+                                fnv1a(item.at("name").get<std::string>())};
+    for (auto const& sample : item.at("samples")) {
+      float z = 0;
+      random::fill_row<simd::native>(random::Gaussian{}, stream, sample.at("row"), sample.at("column"), 1, &z);
+      CHECK(z == doctest::Approx(sample.at("value").get<double>()).epsilon(5e-6));
+    }
+  }
+}
+
+TEST_CASE("z has the same bits at every width, in rows and panels, whole or in pieces") {
+  random::Stream const stream{0x0123456789abcdefULL, fnv1a("roberta.encoder.layer.0.output.dense.weight")};
+  constexpr std::size_t rows = 16, columns = 1000, first_row = 5;
+  std::size_t const room = (columns + 127) / 128 * 128 * rows;
+  for (bool const gaussian : {true, false}) {
+    CAPTURE(gaussian);
+    std::vector<float> expected(rows * columns);
+    for (std::size_t r = 0; r < rows; ++r) {
+      auto const fill = gaussian ? noise_scalar.gaussian_row : noise_scalar.rademacher_row;
+      fill(stream, first_row + r, 0, columns, expected.data() + r * columns);
+    }
+    // pinned: a change of these numbers makes every journal that was written unreadable
+    CHECK(hash(expected) == (gaussian ? 0x0ULL : 0x0ULL));
+    for (auto const& [name, table] : tables) {
+      CAPTURE(name);
+      auto const fill_row = gaussian ? table->gaussian_row : table->rademacher_row;
+      auto const fill_panel = gaussian ? table->gaussian_panel : table->rademacher_panel;
+      std::vector<float> whole(rows * columns), panel(room), transposed(rows * columns);
+      fill_panel(stream, first_row, 0, columns, panel.data());
+      for (std::size_t r = 0; r < rows; ++r) {
+        fill_row(stream, first_row + r, 0, columns, whole.data() + r * columns);
+        for (std::size_t c = 0; c < columns; ++c) {
+          transposed[r * columns + c] = panel[c * rows + r];
+        }
+      }
+      CHECK(whole == expected);
+      CHECK(transposed == expected);
+      std::vector<float> piece(columns);
+      for (std::size_t first = 0; first < 300; first += 37) {
+        for (std::size_t count = 1; count < 200; count += 13) {
+          fill_row(stream, first_row, first, count, piece.data());
+          REQUIRE(std::equal(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(count),
+                             expected.begin() + static_cast<std::ptrdiff_t>(first)));
+        }
+      }
+      fill_panel(stream, first_row, 256, 128, panel.data()); // a later part alone
+      for (std::size_t c = 0; c < 128; ++c) {
+        REQUIRE(panel[c * rows + 3] == expected[3 * columns + 256 + c]);
+      }
+    }
+  }
+}
+
+TEST_CASE("steps' seeds are the outputs of SplitMix64") {
+  auto const cases = reference();
+  for (auto const& item : cases.at("step_seeds")) {
+    CHECK(random::split_mix(item.at("run_seed"), item.at("step")) == item.at("seed").get<std::uint64_t>());
+  }
+}
