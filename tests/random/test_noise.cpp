@@ -98,7 +98,7 @@ TEST_CASE("z has the same bits at every width, in rows and panels, whole or in p
       fill(stream, first_row + r, 0, columns, expected.data() + r * columns);
     }
     // pinned: a change of these numbers makes every journal that was written unreadable
-    CHECK(hash(expected) == (gaussian ? 0x0ULL : 0x0ULL));
+    CHECK(hash(expected) == (gaussian ? 10745042429992431356ULL : 14019076342204467749ULL));
     for (auto const& [name, table] : tables) {
       CAPTURE(name);
       auto const fill_row = gaussian ? table->gaussian_row : table->rademacher_row;

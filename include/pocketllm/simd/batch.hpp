@@ -13,6 +13,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push // GCC's own AVX-512 headers read variables they leave undefined on purpose
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace pocketllm::simd {
 
 /// The architecture without vectors: a float is its own batch of one.
@@ -317,3 +323,7 @@ template <class A>
 }
 
 } // namespace pocketllm::simd
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

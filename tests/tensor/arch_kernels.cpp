@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tensor/kernel_table.hpp"
+#include <pocketllm/tensor/product.hpp>
+#include <pocketllm/tensor/update.hpp>
+
+namespace {
+
+using namespace pocketllm;
+using A = simd::native;
+
+template <class T>
+void product(Lanes<float const> x, tensor::Tensor<T> const& w, tensor::Tensor<float> const* bias, Kind kind,
+             std::span<random::Point const> points, Lanes<float> y, Runtime& runtime) {
+  if (kind == Kind::gaussian) {
+    tensor::product<A>(x, w, bias, random::perturb(random::Gaussian{}, points), y, runtime);
+  } else {
+    tensor::product<A>(x, w, bias, random::perturb(random::Rademacher{}, points), y, runtime);
+  }
+}
+
+template <class T>
+void update(tensor::Tensor<T>& w, Kind kind, std::span<random::Point const> terms, float decay,
+            Runtime& runtime) {
+  if (kind == Kind::gaussian) {
+    tensor::update<A>(w, random::Gaussian{}, terms, decay, runtime);
+  } else {
+    tensor::update<A>(w, random::Rademacher{}, terms, decay, runtime);
+  }
+}
+
+} // namespace
+
+extern KernelTable const POCKETLLM_ARCH_SYMBOL(kernels);
+KernelTable const POCKETLLM_ARCH_SYMBOL(kernels){
+    simd::has_fma<A>,
+    {product<float>, update<float>},
+    {product<f16>, update<f16>},
+    {product<bf16>, update<bf16>},
+};

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The perturbed product and the update of one instruction set, without templates.
+#pragma once
+
+#include "arch.hpp"
+#include <pocketllm/core/lanes.hpp>
+#include <pocketllm/core/runtime.hpp>
+#include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/tensor/tensor.hpp>
+
+#include <span>
+
+enum class Kind { gaussian, rademacher };
+
+template <class T>
+struct StorageKernels {
+  using Tensor = pocketllm::tensor::Tensor<T>;
+  using Points = std::span<pocketllm::random::Point const>;
+  void (*product)(pocketllm::Lanes<float const> x, Tensor const& w,
+                  pocketllm::tensor::Tensor<float> const* bias, Kind kind, Points points,
+                  pocketllm::Lanes<float> y, pocketllm::Runtime& runtime);
+  void (*update)(Tensor& w, Kind kind, Points terms, float decay, pocketllm::Runtime& runtime);
+};
+
+struct KernelTable {
+  bool fused; ///< has a fused multiply-add, so that products have the same bits as those of others with one
+  StorageKernels<float> f32;
+  StorageKernels<pocketllm::f16> f16;
+  StorageKernels<pocketllm::bf16> bf16;
+
+  template <class T>
+  [[nodiscard]] StorageKernels<T> const& of() const {
+    if constexpr (std::is_same_v<T, float>) {
+      return f32;
+    } else if constexpr (std::is_same_v<T, pocketllm::f16>) {
+      return f16;
+    } else {
+      return bf16;
+    }
+  }
+};
+
+#define POCKETLLM_DECLARE_KERNELS(name) extern KernelTable const kernels_##name;
+POCKETLLM_FOR_EACH_ARCH(POCKETLLM_DECLARE_KERNELS)
