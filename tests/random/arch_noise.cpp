@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "random/noise_table.hpp"
-
 #include <pocketllm/random/noise.hpp>
 
 namespace {
@@ -19,9 +18,9 @@ void panel(random::Stream stream, std::size_t r, std::size_t first, std::size_t 
 
 /// Lane `i` of the vector counts i higher in its first word; all lanes but the first are checked by the rows.
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint64_t key) {
-  random::Words<A> const words = random::philox<A>(
-      {simd::iota<A>(counter[0]), simd::splat<A>(counter[1]), simd::splat<A>(counter[2]), simd::splat<A>(counter[3])},
-      key);
+  random::Words<A> const words = random::philox<A>({simd::iota<A>(counter[0]), simd::splat<A>(counter[1]),
+                                                    simd::splat<A>(counter[2]), simd::splat<A>(counter[3])},
+                                                   key);
   std::array<std::uint32_t, 4> first{};
   for (std::size_t i = 0; i < 4; ++i) {
     std::array<std::uint32_t, simd::width<A>> lanes{};
@@ -34,6 +33,6 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::u
 } // namespace
 
 extern NoiseTable const POCKETLLM_ARCH_SYMBOL(noise);
-NoiseTable const POCKETLLM_ARCH_SYMBOL(noise){
-    simd::width<A>,         philox, row<random::Gaussian>, row<random::Rademacher>, panel<random::Gaussian>,
-    panel<random::Rademacher>};
+NoiseTable const POCKETLLM_ARCH_SYMBOL(noise){simd::width<A>,          philox,
+                                              row<random::Gaussian>,   row<random::Rademacher>,
+                                              panel<random::Gaussian>, panel<random::Rademacher>};

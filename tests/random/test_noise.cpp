@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "random/noise_table.hpp"
-
 #include <pocketllm/core/hash.hpp>
 #include <pocketllm/random/noise.hpp>
 
@@ -20,7 +19,8 @@ using namespace pocketllm;
 namespace {
 
 #define ENTRY(name) {#name, &noise_##name},
-std::vector<arch::Entry<NoiseTable>> const tables = arch::running<NoiseTable>({POCKETLLM_FOR_EACH_ARCH(ENTRY)});
+std::vector<arch::Entry<NoiseTable>> const tables =
+    arch::running<NoiseTable>({POCKETLLM_FOR_EACH_ARCH(ENTRY)});
 
 std::uint64_t hash(std::vector<float> const& values) {
   std::string bytes;
@@ -55,7 +55,9 @@ TEST_CASE("Philox4x32-10 gives the known answers of Random123") {
        {0xa4093822, 0x299f31d0},
        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   }};
-  for (auto const& [name, table] : tables) {
+  for (auto const& entry : tables) {
+    auto const name = entry.name;
+    auto const* const table = entry.table;
     CAPTURE(name);
     for (Known const& k : known) {
       CHECK(table->philox(k.counter, k.key[0] | static_cast<std::uint64_t>(k.key[1]) << 32) == k.answer);
@@ -63,7 +65,8 @@ TEST_CASE("Philox4x32-10 gives the known answers of Random123") {
     std::uint64_t seed = 1;
     for (std::uint32_t i = 0; i < 1000; ++i) { // and Random123's own code on any counters
       seed = random::split_mix(seed, i);
-      r123array4x32 const counter{{static_cast<std::uint32_t>(seed), i, ~i, static_cast<std::uint32_t>(seed >> 32)}};
+      r123array4x32 const counter{
+          {static_cast<std::uint32_t>(seed), i, ~i, static_cast<std::uint32_t>(seed >> 32)}};
       r123array2x32 const key{{i * 77, static_cast<std::uint32_t>(seed >> 7)}};
       r123array4x32 const expected = philox4x32(counter, key);
       auto const found = table->philox({counter.v[0], counter.v[1], counter.v[2], counter.v[3]},
@@ -80,7 +83,8 @@ TEST_CASE("z is the one of the numpy reference") {
                                 fnv1a(item.at("name").get<std::string>())};
     for (auto const& sample : item.at("samples")) {
       float z = 0;
-      random::fill_row<simd::native>(random::Gaussian{}, stream, sample.at("row"), sample.at("column"), 1, &z);
+      random::fill_row<simd::native>(random::Gaussian{}, stream, sample.at("row"), sample.at("column"), 1,
+                                     &z);
       CHECK(z == doctest::Approx(sample.at("value").get<double>()).epsilon(5e-6));
     }
   }
@@ -99,7 +103,9 @@ TEST_CASE("z has the same bits at every width, in rows and panels, whole or in p
     }
     // pinned: a change of these numbers makes every journal that was written unreadable
     CHECK(hash(expected) == (gaussian ? 10745042429992431356ULL : 14019076342204467749ULL));
-    for (auto const& [name, table] : tables) {
+    for (auto const& entry : tables) {
+      auto const name = entry.name;
+      auto const* const table = entry.table;
       CAPTURE(name);
       auto const fill_row = gaussian ? table->gaussian_row : table->rademacher_row;
       auto const fill_panel = gaussian ? table->gaussian_panel : table->rademacher_panel;

@@ -77,7 +77,9 @@ double error(KernelTable const& table, Shape const& s, Kind kind, bool shared_in
 template <class T>
 void check_all_sizes(Kind kind) {
   Runtime runtime(1);
-  for (auto const& [name, table] : tables) {
+  for (auto const& entry : tables) {
+    auto const name = entry.name;
+    auto const* const table = entry.table;
     CAPTURE(name);
     for (std::size_t size = 1; size <= 70; ++size) { // every tail of rows, inputs and outputs, in turns
       Shape const s{std::array<std::size_t, 4>{1, 2, 3, 9}[size % 4], 1 + size * 7 % 26, size,
@@ -106,7 +108,9 @@ TEST_CASE(
   auto const x = naive::numbers(9 * 31 * 300, 3);
   auto const points = some_points(9);
   std::vector<float> expected;
-  for (auto const& [name, table] : tables) {
+  for (auto const& entry : tables) {
+    auto const name = entry.name;
+    auto const* const table = entry.table;
     CAPTURE(name);
     std::vector<float> results[2];
     for (std::size_t threads : {1U, 3U}) {

@@ -42,7 +42,9 @@ float unit_in_last_place(float value) {
 
 template <class T>
 void check_update() {
-  for (auto const& [name, table] : tables) {
+  for (auto const& entry : tables) {
+    auto const name = entry.name;
+    auto const* const table = entry.table;
     CAPTURE(name);
     for (std::size_t size = 1; size < 60; size += 3) {
       std::vector<std::size_t> const shape{size, 1 + size * 37 % 300};
@@ -80,7 +82,9 @@ std::uint64_t digest(tensor::Tensor<T> const& w) {
 
 template <class T>
 void check_bits(std::uint64_t pinned) {
-  for (auto const& [name, table] : tables) {
+  for (auto const& entry : tables) {
+    auto const name = entry.name;
+    auto const* const table = entry.table;
     for (std::size_t threads : {1U, 3U}) {
       CAPTURE(name);
       CAPTURE(threads);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/mul_wide.hpp>
 
 #include <array>
 #include <cstddef>

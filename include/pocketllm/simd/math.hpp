@@ -22,7 +22,7 @@ template <class A>
   f32<A> const n = shifted - magic;
   // r = x - n ln 2, with ln 2 in two parts of which the first times n is exact
   f32<A> const r =
-      simd::fma<A>(n, simd::splat<A>(-1.90465421e-9F), simd::fma<A>(n, simd::splat<A>(-0.693147182F), x));
+      simd::fma<A>(n, simd::splat<A>(1.90465421e-9F), simd::fma<A>(n, simd::splat<A>(-0.693147182F), x));
   f32<A> p = simd::splat<A>(1.383684226e-03F); // minimax on |r| <= ln 2 / 2, relative error 2e-9
   p = simd::fma<A>(p, r, simd::splat<A>(8.374815807e-03F));
   p = simd::fma<A>(p, r, simd::splat<A>(4.166822508e-02F));

@@ -8,6 +8,12 @@
 #include <cstddef>
 #include <utility>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push // GCC's own AVX-512 headers read variables they leave undefined on purpose
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace pocketllm::simd {
 
 /// A block of width<A> by width<A> floats, one vector a row.
@@ -100,3 +106,7 @@ template <class A>
 }
 
 } // namespace pocketllm::simd
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a tokenizer is: the concept that prompts, objectives and data sets are written against.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pocketllm::text {
+
+/// Ids of the tokens with a part to play, each where the tokenizer's files name it.
+struct SpecialTokens {
+  std::optional<std::int32_t> bos;  ///< begins a text
+  std::optional<std::int32_t> eos;  ///< ends a text
+  std::optional<std::int32_t> pad;  ///< fills a batch up to equal length
+  std::optional<std::int32_t> mask; ///< to be filled in by the model
+  std::optional<std::int32_t> unk;  ///< stands for what the vocabulary cannot spell
+  std::optional<std::int32_t> cls;  ///< begins the text of a classifier
+  std::optional<std::int32_t> sep;  ///< separates two texts
+};
+
+/// The ids that go around a text, or around and between a pair of texts, before a model sees them:
+/// RoBERTa's `<s> x </s>` and `<s> a </s></s> b </s>`, OPT's `</s> x`.
+struct Framing {
+  std::vector<std::int32_t> before, after;
+  std::vector<std::int32_t> pair_before, pair_between, pair_after;
+};
+
+/// A type that turns text into ids and back. Texts are UTF-8, ids are 0 to vocabulary_size()-1.
+///  - `encode(text)`: ids without framing;
+///  - `encode_framed(text)`, `encode_framed(first, second)`: with what the model expects around them;
+///  - `token_ends(text)`: for each id of `encode(text)`, the offset in bytes at which its text ends;
+///  - `decode(ids)`: text; for a lossless tokenizer the inverse of `encode`;
+///  - `token_of(id)`, `id_of(token)`: as the vocabulary file writes it.
+template <class T>
+concept Tokenizer = requires(T const& tokenizer, std::string_view text, std::span<std::int32_t const> ids,
+                             std::int32_t id) {
+  { tokenizer.encode(text) } -> std::same_as<std::vector<std::int32_t>>;
+  { tokenizer.encode_framed(text) } -> std::same_as<std::vector<std::int32_t>>;
+  { tokenizer.encode_framed(text, text) } -> std::same_as<std::vector<std::int32_t>>;
+  { tokenizer.token_ends(text) } -> std::same_as<std::vector<std::size_t>>;
+  { tokenizer.decode(ids) } -> std::convertible_to<std::string>;
+  { tokenizer.token_of(id) } -> std::convertible_to<std::string>;
+  { tokenizer.id_of(text) } -> std::same_as<std::optional<std::int32_t>>;
+  { tokenizer.vocabulary_size() } -> std::convertible_to<std::size_t>;
+  { tokenizer.special_tokens() } -> std::convertible_to<SpecialTokens>;
+  { tokenizer.framing() } -> std::convertible_to<Framing>;
+};
+
+static_assert(!Tokenizer<std::string>);
+
+} // namespace pocketllm::text
