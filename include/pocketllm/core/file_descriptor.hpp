@@ -43,8 +43,10 @@ public:
   }
   ~FileDescriptor() { close(); }
 
-  /// Opens `path`; check `valid()`, and `errno` for the reason. Programs that are started later do not inherit it.
-  [[nodiscard]] static FileDescriptor open(std::filesystem::path const& path, int flags, ::mode_t mode = 0) noexcept {
+  /// Opens `path`; check `valid()`, and `errno` for the reason. Programs that are started later do not
+  /// inherit it.
+  [[nodiscard]] static FileDescriptor open(std::filesystem::path const& path, int flags,
+                                           ::mode_t mode = 0) noexcept {
     int number = -1;
     do {
       number = ::open(path.c_str(), flags | O_CLOEXEC, mode);

@@ -76,7 +76,8 @@ public:
       return;
     }
     auto const page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    std::size_t const begin = static_cast<std::size_t>(range.data() - data_) / page * page; // the map begins a page
+    std::size_t const begin =
+        static_cast<std::size_t>(range.data() - data_) / page * page; // the map begins a page
     std::size_t const end = std::min(static_cast<std::size_t>(range.data() - data_) + range.size(), size_);
     ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
   }

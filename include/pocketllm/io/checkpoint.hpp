@@ -23,7 +23,7 @@ class Checkpoint {
 public:
   /// A tensor and the file that holds it.
   struct Located {
-    TensorEntry const* entry = nullptr;   ///< null when there is none of that name
+    TensorEntry const* entry = nullptr; ///< null when there is none of that name
     SafetensorsFile const* file = nullptr;
     explicit operator bool() const noexcept { return entry != nullptr; }
   };
@@ -31,12 +31,12 @@ public:
   /// Opens model.safetensors, or else the shards of model.safetensors.index.json. Throws Error that names the
   /// file, what was expected and what was found; where there are only PyTorch files, how to convert them.
   [[nodiscard]] static Checkpoint open(std::filesystem::path const& directory) {
-    if (exists(directory / weights_file)) {
+    if (path_exists(directory / weights_file)) {
       Checkpoint checkpoint((directory / weights_file).string());
       checkpoint.files_.emplace_back(directory / weights_file);
       return checkpoint;
     }
-    if (exists(directory / weights_index_file)) {
+    if (path_exists(directory / weights_index_file)) {
       return open_shards(directory);
     }
     fail_without_weights(directory);
@@ -75,7 +75,7 @@ private:
     auto const found = json.find("weight_map");
     require(found != json.end() && found->is_object() && !found->empty(), index.string(),
             ": expected \"weight_map\", an object from tensors to files, found ",
-            found == json.end()    ? "none"
+            found == json.end()  ? "none"
             : found->is_object() ? "an empty one"
                                  : found->type_name());
     WeightMap map;
@@ -98,9 +98,11 @@ private:
     for (auto const& [tensor, shard] : map) {
       first_tensor_of.emplace(shard, tensor);
     }
-    for (auto const& [shard, tensor] : first_tensor_of) {
-      require(exists(directory / shard), tensor_place(checkpoint.name_, tensor), ": expected in ",
+    for (auto const& [shard, tensor] : first_tensor_of) { // before any is opened: the most common mistake
+      require(path_exists(directory / shard), tensor_place(checkpoint.name_, tensor), ": expected in ",
               (directory / shard).string(), ", which is missing; fetch all shards");
+    }
+    for (auto const& [shard, tensor] : first_tensor_of) {
       checkpoint.files_.emplace_back(directory / shard);
       checkpoint.check_shard(shard, map);
     }
@@ -128,11 +130,14 @@ private:
   }
 
   [[noreturn]] static void fail_without_weights(std::filesystem::path const& directory) {
-    if (exists(directory / "pytorch_model.bin") || exists(directory / "pytorch_model.bin.index.json")) {
-      fail(directory.string(), ": found pytorch_model.bin, expected model.safetensors; convert it, in that directory, ",
-           "with: python3 -c \"import glob, torch, safetensors.torch as s; s.save_file({k: v.clone() for f in "
-           "glob.glob('pytorch_model*.bin') for k, v in torch.load(f, 'cpu', weights_only=True).items()}, "
-           "'model.safetensors', {'format': 'pt'})\"");
+    if (path_exists(directory / "pytorch_model.bin") ||
+        path_exists(directory / "pytorch_model.bin.index.json")) {
+      fail(
+          directory.string(),
+          ": found pytorch_model.bin, expected model.safetensors; convert it, in that directory, ",
+          "with: python3 -c \"import glob, torch, safetensors.torch as s; s.save_file({k: v.clone() for f in "
+          "glob.glob('pytorch_model*.bin') for k, v in torch.load(f, 'cpu', weights_only=True).items()}, "
+          "'model.safetensors', {'format': 'pt'})\"");
     }
     fail(directory.string(),
          ": has no weights; expected model.safetensors, or model.safetensors.index.json and its shards");

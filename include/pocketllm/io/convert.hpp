@@ -43,11 +43,12 @@ void copy_elements(TensorEntry const& entry, std::string_view file, To* to, Done
     std::size_t const first = at / sizeof(From);
     if constexpr (std::same_as<From, To>) {
       std::memcpy(to + first, part.data(), part.size());
-    } else if (std::size_t const i = convert_elements<From>(part, to + first); i != part.size() / sizeof(From)) {
+    } else if (std::size_t const i = convert_elements<From>(part, to + first);
+               i != part.size() / sizeof(From)) {
       From stored;
       std::memcpy(&stored, part.data() + i * sizeof stored, sizeof stored);
-      fail(tensor_place(file, entry.name), ": element ", first + i, " is ", to_float(stored), ", too large for ",
-           tensor::name_of(tensor::dtype_of<To>), "; load the weights as BF16 or F32");
+      fail(tensor_place(file, entry.name), ": element ", first + i, " is ", to_float(stored),
+           ", too large for ", tensor::name_of(tensor::dtype_of<To>), "; load the weights as BF16 or F32");
     }
     done(part);
   }

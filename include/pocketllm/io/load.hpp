@@ -13,7 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,9 +23,9 @@
 
 namespace pocketllm::io {
 
-/// A model that can be made from a directory: `Config::from_json` reads config.json, the constructor names and
-/// shapes the tensors without data. Two members are optional: `ignores(name)` tells which tensors of a file
-/// the model has no use for, `aliases(name)` gives other names under which a tensor may stand in a file.
+/// A model that can be made from a directory: `Config::from_json` reads config.json, the constructor names
+/// and shapes the tensors without data. Two members are optional: `ignores(name)` tells which tensors of a
+/// file the model has no use for, `aliases(name)` gives other names under which a tensor may stand in a file.
 template <class Model>
 concept Loadable = tensor::HasTensors<Model> && std::move_constructible<Model> && requires(Json const& json) {
   { Model::Config::from_json(json) } -> std::same_as<typename Model::Config>;
@@ -69,7 +71,8 @@ template <class Model>
 
 /// The tensor of the file under the name of `tensor` or one of its aliases, of the right shape.
 template <tensor::WeightStorage T>
-[[nodiscard]] Checkpoint::Located locate(tensor::Tensor<T> const& tensor, std::vector<std::string> const& aliases,
+[[nodiscard]] Checkpoint::Located locate(tensor::Tensor<T> const& tensor,
+                                         std::vector<std::string> const& aliases,
                                          Checkpoint const& checkpoint) {
   Checkpoint::Located found = checkpoint.find(tensor.name());
   for (auto alias = aliases.begin(); !found && alias != aliases.end(); ++alias) {
@@ -78,14 +81,15 @@ template <tensor::WeightStorage T>
   if (!found) {
     std::string others;
     for (std::string const& alias : aliases) {
-      others += " (or " + text::quote(alias, 200) + ")";
+      others += concat(" (or ", text::quote(alias, 200), ')');
     }
-    fail(tensor_place(checkpoint.name(), tensor.name()), others, " is missing: expected ", weight_dtypes, " of shape ",
-         shape_text(tensor.shape()), ", found no such name among ", checkpoint.size(), " tensors");
+    fail(tensor_place(checkpoint.name(), tensor.name()), others, " is missing: expected ", weight_dtypes,
+         " of shape ", shape_text(tensor.shape()), ", found no such name among ", checkpoint.size(),
+         " tensors");
   }
   if (found.entry->shape != tensor.shape()) {
-    fail(tensor_place(found.file->content.file(), found.entry->name), ": expected shape ", shape_text(tensor.shape()),
-         " by config.json, found ", shape_text(found.entry->shape));
+    fail(tensor_place(found.file->content.file(), found.entry->name), ": expected shape ",
+         shape_text(tensor.shape()), " by config.json, found ", shape_text(found.entry->shape));
   }
   return found;
 }
@@ -135,7 +139,8 @@ void fill(Model& model, Checkpoint const& checkpoint, LoadOptions const& options
   for (SafetensorsFile const& file : checkpoint.files()) {
     for (TensorEntry const& entry : file.content.tensors()) {
       if (!known.contains(entry.name) && !detail::is_ignored(std::as_const(model), entry.name)) {
-        fail(tensor_place(file.content.file(), entry.name), ": found ", entry.type.name, " ", shape_text(entry.shape),
+        fail(tensor_place(file.content.file(), entry.name), ": found ", entry.type.name, " ",
+             shape_text(entry.shape),
              ", expected no tensor of that name: the model that config.json describes has none");
       }
     }
@@ -149,8 +154,8 @@ void fill(Model& model, Checkpoint const& checkpoint, LoadOptions const& options
   });
 }
 
-/// The model of a Hugging Face directory: config.json and model.safetensors, or shards and their index. Throws
-/// Error that names the file and, where it is one, the tensor, what was expected and what was found.
+/// The model of a Hugging Face directory: config.json and model.safetensors, or shards and their index.
+/// Throws Error that names the file and, where it is one, the tensor, what was expected and what was found.
 template <Loadable Model>
 [[nodiscard]] Model load(std::filesystem::path const& directory, LoadOptions const& options = {}) {
   require_model_directory(directory);

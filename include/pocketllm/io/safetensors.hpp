@@ -56,7 +56,8 @@ public:
 
 private:
   void read_metadata(Json const& json) {
-    require(json.is_object(), file_, ": __metadata__ is ", json.type_name(), ", expected an object of strings");
+    require(json.is_object(), file_, ": __metadata__ is ", json.type_name(),
+            ", expected an object of strings");
     for (auto const& [key, value] : json.items()) {
       if (!value.is_string()) {
         fail(file_, ": __metadata__ ", text::quote(key), " is ", value.type_name(), ", expected a string");
@@ -77,8 +78,9 @@ private:
     for (TensorEntry const& entry : tensors_) {
       std::size_t const begin = offset(entry);
       if (begin != covered) {
-        fail(tensor_place(file_, entry.name), begin < covered ? " overlaps the one before it" : " leaves a hole",
-             ": data_offsets begin at ", begin, ", expected ", covered, "; the file is damaged, fetch it again");
+        fail(tensor_place(file_, entry.name),
+             begin < covered ? " overlaps the one before it" : " leaves a hole", ": data_offsets begin at ",
+             begin, ", expected ", covered, "; the file is damaged, fetch it again");
       }
       covered += entry.bytes.size();
     }

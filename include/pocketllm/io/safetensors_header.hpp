@@ -14,17 +14,19 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pocketllm::io {
 
-static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian, and so are phones");
+static_assert(std::endian::native == std::endian::little,
+              "safetensors files are little-endian, and so are phones");
 
 /// A tensor of a file.
 struct TensorEntry {
   std::string name;
   FileDType type{};
-  std::vector<std::size_t> shape;    ///< empty for a single number
+  std::vector<std::size_t> shape;     ///< empty for a single number
   std::span<std::byte const> bytes{}; ///< row-major elements; may begin at any address, so copy, do not cast
 };
 
@@ -32,7 +34,7 @@ struct TensorEntry {
 [[nodiscard]] inline std::string shape_text(std::span<std::size_t const> shape) {
   std::string text = "[";
   for (std::size_t const size : shape) {
-    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+    text.append(text.size() > 1 ? ", " : "").append(std::to_string(size));
   }
   return text + "]";
 }
@@ -55,11 +57,11 @@ struct FileParts {
   require(!text.starts_with("version https://git-lfs"), file,
           ": is a Git LFS pointer in place of the weights; fetch them with `git lfs pull`");
   std::uint64_t length = 0;
-  require(bytes.size() >= sizeof length, file, ": truncated: expected a header length of 8 bytes, found a file of ",
-          bytes.size(), " bytes");
+  require(bytes.size() >= sizeof length, file,
+          ": truncated: expected a header length of 8 bytes, found a file of ", bytes.size(), " bytes");
   std::memcpy(&length, bytes.data(), sizeof length);
-  require(length <= largest_header, file, ": header length is ", length, ", expected at most ", largest_header,
-          "; this is no safetensors file, or a damaged one");
+  require(length <= largest_header, file, ": header length is ", length, ", expected at most ",
+          largest_header, "; this is no safetensors file, or a damaged one");
   std::size_t const behind = bytes.size() - sizeof length;
   require(length <= behind, file, ": truncated: expected a header of ", length, " bytes, found ", behind,
           " bytes behind the header length");
@@ -80,7 +82,8 @@ namespace detail {
           ", expected a list of non-negative integers");
   std::vector<std::uint64_t> list;
   for (Json const& number : *found) {
-    require(number.is_number_unsigned(), place, ": ", key, " has something that is not a non-negative integer");
+    require(number.is_number_unsigned(), place, ": ", key,
+            " has something that is not a non-negative integer");
     list.push_back(number.get<std::uint64_t>());
   }
   return list;
@@ -108,7 +111,8 @@ namespace detail {
     bits *= size;
   }
   if (bits % 8 != 0) {
-    fail(place, ": ", type.name, " ", shape_text(shape), " takes ", bits, " bits, which is no whole number of bytes");
+    fail(place, ": ", type.name, " ", shape_text(shape), " takes ", bits,
+         " bits, which is no whole number of bytes");
   }
   return bits / 8;
 }
@@ -123,19 +127,22 @@ namespace detail {
   require(json.is_object(), place, " is ", json.type_name(), ", expected an object");
   TensorEntry entry{name, detail::read_dtype(json, place), {}};
   for (std::uint64_t const size : detail::read_integers(json, "shape", place)) {
-    require(size <= std::numeric_limits<std::size_t>::max(), place, ": size ", size, " is beyond this machine's");
+    require(size <= std::numeric_limits<std::size_t>::max(), place, ": size ", size,
+            " is beyond this machine's");
     entry.shape.push_back(static_cast<std::size_t>(size));
   }
   std::uint64_t const expected = detail::count_bytes(entry.type, entry.shape, place);
   std::vector<std::uint64_t> const offsets = detail::read_integers(json, "data_offsets", place);
-  require(offsets.size() == 2, place, ": data_offsets has ", offsets.size(), " numbers, expected begin and end");
+  require(offsets.size() == 2, place, ": data_offsets has ", offsets.size(),
+          " numbers, expected begin and end");
   auto const [begin, end] = std::pair(offsets[0], offsets[1]);
   require(begin <= end, place, ": data_offsets [", begin, ", ", end, "] end before they begin");
-  require(end <= data.size(), place, ": data_offsets [", begin, ", ", end, "] end behind the data, which has ",
-          data.size(), " bytes; the file is truncated or damaged, fetch it again");
+  require(end <= data.size(), place, ": data_offsets [", begin, ", ", end,
+          "] end behind the data, which has ", data.size(),
+          " bytes; the file is truncated or damaged, fetch it again");
   if (end - begin != expected) {
-    fail(place, ": data_offsets [", begin, ", ", end, "] hold ", end - begin, " bytes, expected ", expected, " for ",
-         entry.type.name, " ", shape_text(entry.shape));
+    fail(place, ": data_offsets [", begin, ", ", end, "] hold ", end - begin, " bytes, expected ", expected,
+         " for ", entry.type.name, " ", shape_text(entry.shape));
   }
   entry.bytes = data.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(expected));
   return entry;

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
 #include <set>
 #include <string>
 #include <string_view>
@@ -36,10 +37,11 @@ using Json = nlohmann::json;
     }
     return true;
   };
-  Json json = text::parse_json(text, file); // first, for its messages about bytes and syntax
-  require(json.is_object(), file, ": expected a JSON object, found ", json.type_name());
-  static_cast<void>(Json::parse(text, check));
-  return json;
+  {
+    Json const json = text::parse_json(text, file); // for its messages about bytes and syntax
+    require(json.is_object(), file, ": expected a JSON object, found ", json.type_name());
+  }
+  return Json::parse(text, check);
 }
 
 /// Reads and parses a file that holds a JSON object.

@@ -87,7 +87,7 @@ struct MaskedLanguageHead {
   MaskedLanguageHead(std::string const& name, RobertaConfig const& c)
       : dense(name + ".dense", c.encoder.width, c.encoder.width),
         norm(name + ".layer_norm", c.encoder.width, c.encoder.norm_epsilon),
-        bias(name + ".bias", {c.vocabulary}) {
+        bias(name + (c.tied_head ? ".bias" : ".decoder.bias"), {c.vocabulary}) {
     if (!c.tied_head) {
       decoder.emplace(name + ".decoder.weight", std::vector<std::size_t>{c.vocabulary, c.encoder.width});
     }
@@ -220,14 +220,18 @@ public:
   [[nodiscard]] bool ignores(std::string_view name) const {
     bool const tied_copy = config_.tied_head && name == "lm_head.decoder.weight";
     bool const other_head = config_.classes != 0 && name.starts_with("lm_head.");
-    return tied_copy || other_head || name == "lm_head.decoder.bias" ||
-           name == "roberta.embeddings.position_ids" || name.starts_with("roberta.pooler.");
+    return tied_copy || other_head || name == "roberta.embeddings.position_ids" ||
+           name.starts_with("roberta.pooler.");
   }
 
-  /// Other names under which a tensor may stand in a file.
+  /// Other names under which a tensor may stand in a file. A head that is not tied has a bias of its own
+  /// since transformers 5; before, and when it is tied, decoder.bias was another name of bias.
   [[nodiscard]] std::vector<std::string> aliases(std::string const& name) const {
-    return name == "lm_head.bias" ? std::vector<std::string>{"lm_head.decoder.bias"}
-                                  : std::vector<std::string>{};
+    if (name == "lm_head.bias") {
+      return {"lm_head.decoder.bias"};
+    }
+    return name == "lm_head.decoder.bias" ? std::vector<std::string>{"lm_head.bias"}
+                                          : std::vector<std::string>{};
   }
 
 private:

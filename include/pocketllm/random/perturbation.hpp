@@ -26,7 +26,7 @@ concept Perturbation = std::copyable<P> && requires(P const p, Words<simd::scala
 /// z ~ N(0, 1) by the method of Box and Muller (1958). A word makes two elements: its upper 20 bits the
 /// radius, sqrt(-2 ln u) with u the middle of one of 2^20 intervals (so |z| < 5.4), its lower 12 the
 /// angle: 10 bits within the first quadrant and a sign each. Equally spaced angles have the moments of
-/// a continuous one, so mean, variance and kurtosis are the normal's to 1e-5.
+/// a continuous one, so mean, variance and kurtosis are the normal's to 1.4e-5.
 ///
 /// With phi the angle measured from the diagonal, sqrt(2) cos(pi/4 + phi) = cos phi - sin phi, which
 /// needs no range reduction and takes the factor 2 out of the logarithm: z = sqrt(-ln u) (cos phi -+ sin

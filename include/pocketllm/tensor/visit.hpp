@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one way to all weights of a model: loading, saving, updating and counting walk over its tensors by this.
+// The one way to all weights of a model: loading, saving, updating and counting walk over its tensors by
+// this.
 #pragma once
 
 #include <pocketllm/tensor/tensor.hpp>
@@ -55,10 +56,8 @@ static_assert(!HasTensors<detail::NoTensors> && !HasTensors<detail::TensorsOnlyT
 
 /// Calls f(tensor) once for each tensor of the model.
 template <class Model, class F>
-  requires HasTensors<std::remove_const_t<Model>>
-void for_each_tensor(Model& model, F&& f) {
-  model.for_each_tensor(std::forward<F>(f));
-}
+requires HasTensors<std::remove_const_t<Model>>
+void for_each_tensor(Model& model, F&& f) { model.for_each_tensor(std::forward<F>(f)); }
 
 /// Number of weights: elements of all tensors.
 template <HasTensors Model>

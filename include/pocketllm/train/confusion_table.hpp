@@ -3,8 +3,8 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
-#include <pocketllm/text/utf8.hpp>
 #include <pocketllm/train/metrics.hpp>
+#include <pocketllm/train/terminal.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -17,15 +17,6 @@
 namespace pocketllm::train {
 
 namespace detail {
-
-/// How many columns of a terminal `text` takes, counting each code point as one.
-[[nodiscard]] inline std::size_t columns_of(std::string_view text) noexcept {
-  std::size_t columns = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    columns += text::is_code_point_boundary(text, i) ? 1 : 0;
-  }
-  return columns;
-}
 
 /// A share as percent with one digit behind the point: "93.3 %".
 [[nodiscard]] inline std::string percent(double share) {

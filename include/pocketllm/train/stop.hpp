@@ -10,7 +10,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
 #include <version>
 #if defined(__cpp_lib_jthread)
 #include <stop_token>
@@ -84,7 +83,11 @@ private:
     struct sigaction standard {};
     standard.sa_handler = SIG_DFL;
     for (int const each : signals) {
-      sigaction(each, &standard, nullptr);
+      struct sigaction now {};
+      sigaction(each, nullptr, &now);
+      if (now.sa_handler == handle) { // not one that is ignored
+        sigaction(each, &standard, nullptr);
+      }
     }
     if (StopFlag* const flag = target().load()) {
       flag->request(signal);

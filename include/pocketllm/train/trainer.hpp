@@ -11,6 +11,7 @@
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/train/batches.hpp>
 #include <pocketllm/train/objective.hpp>
+#include <pocketllm/train/stop.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -19,7 +20,6 @@
 #include <functional>
 #include <numeric>
 #include <span>
-#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,11 +64,12 @@ public:
         perturbation_(std::move(perturbation)), estimator_(std::move(estimator)), rule_(std::move(rule)),
         schedule_(schedule), order_(std::move(order)), runtime_(runtime) {}
 
-  /// Steps `first` to schedule.steps - 1, or until the token or the callback asks to stop. The weights are
-  /// never in a state between two steps, also when something is thrown.
-  Outcome run(std::uint64_t first, std::stop_token const& stop, StepCallback const& after_step) {
+  /// Steps `first` to schedule.steps - 1, or until `stop` or the callback asks to end; the step under way is
+  /// finished. The points of a step leave no trace in the weights: when a loss is not finite, or something is thrown
+  /// while they are evaluated, the weights are those of the step before.
+  Outcome run(std::uint64_t first, StopCondition const& stop, StepCallback const& after_step) {
     for (std::uint64_t step = first; step < schedule_.steps; ++step) {
-      if (stop.stop_requested()) {
+      if (stop.requested()) {
         return {Outcome::Reason::stopped, step};
       }
       auto const began = std::chrono::steady_clock::now();

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fine-tunes a RoBERTa as a text classifier by forward passes alone: finetune_classifier --help
+#include "classifier_options.hpp"
+#include <pocketllm/pocketllm.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pl = pocketllm;
+
+namespace {
+
+using Options = examples::ClassifierOptions;
+using Objective = pl::train::MaskedPrompt<pl::text::BytePairTokenizer>;
+using Examples = std::vector<Objective::Example>;
+
+/// Labels and their words, from "label=word".
+struct Labels {
+  std::vector<std::string> names, words;
+};
+
+Labels parse_labels(std::vector<std::string> const& pairs) {
+  Labels labels;
+  for (std::string const& pair : pairs) {
+    std::size_t const sign = pair.find('=');
+    pl::require(sign != std::string::npos && sign != 0 && sign + 1 != pair.size(), "--label-words: \"", pair,
+                "\" is not label=word; write e.g. spam=commercial,ham=personal");
+    labels.names.push_back(pair.substr(0, sign));
+    labels.words.push_back(pair.substr(sign + 1));
+  }
+  return labels;
+}
+
+struct Data {
+  pl::text::Dataset train, test;
+};
+
+Data read_data(Options const& o, Labels const& labels) {
+  pl::text::DatasetOptions const columns{o.text_columns, o.label_column, labels.names, {}};
+  pl::text::Dataset all = pl::text::without_duplicates(pl::text::read_dataset(o.data, columns));
+  Data data;
+  if (o.test_data.empty()) {
+    std::size_t const classes = labels.names.size();
+    std::size_t const per_class = static_cast<std::size_t>(o.test_size) / classes;
+    pl::require(per_class != 0, "--test-size ", o.test_size, " is fewer than one example for each of ",
+                classes, " classes");
+    pl::text::Split split = pl::text::held_out(all, per_class, o.seed);
+    data = {std::move(split.rest), std::move(split.held_out)};
+  } else {
+    data = {std::move(all), pl::text::read_dataset(o.test_data, columns)};
+  }
+  if (o.k_shot != 0) {
+    data.train = pl::text::k_shot(data.train, static_cast<std::size_t>(o.k_shot), o.seed);
+  }
+  return data;
+}
+
+/// The prompts of all examples. A single text column may be called {text} in the template.
+Examples encode(Objective const& objective, pl::text::Dataset const& data) {
+  Examples examples;
+  for (pl::text::Example const& example : data.examples) {
+    std::vector<pl::text::Field> fields;
+    for (std::size_t i = 0; i < example.fields.size(); ++i) {
+      fields.push_back({data.field_names[i], example.fields[i]});
+    }
+    if (example.fields.size() == 1) {
+      fields.push_back({"text", example.fields.front()});
+    }
+    examples.push_back(objective.encode(fields, example.class_index));
+  }
+  return examples;
+}
+
+std::string percent(double share) {
+  return pl::concat(std::fixed, std::setprecision(1), 100.0 * share, " %");
+}
+
+/// Model, data and everything that is written, for one storage type and one kind of direction.
+template <class T, class P>
+class Run {
+public:
+  Run(Options const& options, pl::train::StopFlag const& stop)
+      : o_(options), stop_(stop), labels_(parse_labels(options.label_words)),
+        model_(pl::io::load<pl::models::Roberta<T>>(options.model)),
+        tokenizer_(pl::text::load_tokenizer(options.model)),
+        objective_(tokenizer_, options.prompt, labels_.words, max_tokens()),
+        data_(read_data(options, labels_)), train_(encode(objective_, data_.train)),
+        test_(encode(objective_, data_.test)), runtime_(static_cast<std::size_t>(options.threads)) {}
+
+  int operator()() {
+    std::size_t const trained = pl::optimize::select_trained(model_, o_.train);
+    describe(trained);
+    if (!o_.metrics.empty()) {
+      log_.emplace(o_.metrics);
+    }
+    began_ = pl::train::steady_seconds();
+    pl::train::Evaluation result = test(0);
+    report("before", result);
+    pl::train::Outcome outcome;
+    if (o_.steps > 0) {
+      outcome = train();
+      result = evaluation_step_ == outcome.next_step ? last_evaluation_ : test(outcome.next_step);
+      report("after", result);
+    }
+    print_results(result);
+    write_results(result);
+    return finish(outcome);
+  }
+
+private:
+  [[nodiscard]] std::size_t max_tokens() const {
+    std::size_t const limit = model_.config().max_tokens();
+    return std::min(static_cast<std::size_t>(o_.max_tokens), limit);
+  }
+
+  void describe(std::size_t trained) const {
+    std::size_t const parameters = pl::tensor::parameter_count(model_);
+    std::cout << "model    " << o_.model.string() << ": RoBERTa, " << std::fixed << std::setprecision(1)
+              << static_cast<double>(parameters) / 1e6 << " million weights, "
+              << static_cast<double>(trained) / 1e6 << " trained, "
+              << pl::train::format_bytes(pl::tensor::weight_bytes(model_)) << " as " << o_.storage << '\n'
+              << "data     " << data_.train.size() << " examples to train on, " << data_.test.size()
+              << " to test on, none twice\n"
+              << "prompt   " << o_.prompt << "  (";
+    for (std::size_t i = 0; i < labels_.names.size(); ++i) {
+      std::cout << (i == 0 ? "" : ", ") << labels_.names[i] << " = " << labels_.words[i];
+    }
+    std::cout << ")\n";
+  }
+
+  pl::train::Evaluation test(std::uint64_t step) {
+    constexpr std::size_t batch = 32; // more only costs memory
+    pl::train::Evaluation result = pl::train::evaluate(objective_, model_, test_, batch, runtime_, P{});
+    auto const metrics = pl::train::compute_metrics(result.labels, result.predictions, objective_.classes());
+    if (log_) {
+      log_->append({.step = step,
+                    .loss = {},
+                    .learning_rate = {},
+                    .seconds = pl::train::steady_seconds() - began_,
+                    .eval_loss = result.loss,
+                    .accuracy = metrics.accuracy,
+                    .macro_f1 = metrics.macro_f1});
+    }
+    curve_.accuracies.push_back({static_cast<double>(step), metrics.accuracy});
+    evaluation_step_ = step;
+    last_evaluation_ = result;
+    return result;
+  }
+
+  [[nodiscard]] std::string summary(pl::train::Evaluation const& result) const {
+    auto const metrics = pl::train::compute_metrics(result.labels, result.predictions, objective_.classes());
+    return pl::concat("accuracy ", percent(metrics.accuracy), "  macro-F1 ", percent(metrics.macro_f1),
+                      "  loss ", std::fixed, std::setprecision(3), result.loss);
+  }
+
+  void report(char const* when, pl::train::Evaluation const& result) const {
+    std::cout << std::left << std::setw(9) << when << summary(result) << std::endl;
+  }
+
+  pl::train::Outcome train() {
+    pl::optimize::Schedule const schedule{
+        pl::optimize::Schedule::parse(o_.schedule), static_cast<float>(o_.learning_rate),
+        static_cast<std::uint64_t>(o_.steps), static_cast<std::uint64_t>(o_.warm_up)};
+    std::vector<std::size_t> lengths;
+    for (auto const& example : train_) {
+      lengths.push_back(example.ids.size());
+    }
+    pl::train::BatchOrder order(std::move(lengths), {.batch_size = static_cast<std::size_t>(o_.batch),
+                                                     .seed = o_.seed,
+                                                     .group_by_length = o_.group_by_length});
+    pl::train::Trainer trainer(
+        model_, objective_, std::span<Objective::Example const>(train_), P{},
+        pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed},
+        pl::optimize::Sgd{static_cast<float>(o_.learning_rate), static_cast<float>(o_.weight_decay)},
+        schedule, std::move(order), runtime_);
+    bool const terminal = pl::train::is_terminal(1);
+    pl::train::Progress progress(std::cout, schedule.steps,
+                                 {.interactive = terminal, .width = pl::train::terminal_width(1)});
+    return trainer.run(0, stop_, [&](pl::train::StepReport const& step) {
+      after_step(step, progress);
+      return true;
+    });
+  }
+
+  void after_step(pl::train::StepReport const& step, pl::train::Progress& progress) {
+    std::uint64_t const done = step.step + 1;
+    progress.update(done, static_cast<double>(step.loss));
+    curve_.losses.push_back({static_cast<double>(done), static_cast<double>(step.loss)});
+    training_seconds_ += step.seconds;
+    if (log_) {
+      log_->append({.step = done,
+                    .loss = static_cast<double>(step.loss),
+                    .learning_rate = static_cast<double>(step.learning_rate),
+                    .seconds = pl::train::steady_seconds() - began_,
+                    .eval_loss = {},
+                    .accuracy = {},
+                    .macro_f1 = {}});
+    }
+    if (o_.eval_every != 0 && done % static_cast<std::uint64_t>(o_.eval_every) == 0) {
+      progress.note(pl::concat("step ", done, "  ", summary(test(done))));
+    }
+  }
+
+  void print_results(pl::train::Evaluation const& result) const {
+    auto const metrics = pl::train::compute_metrics(result.labels, result.predictions, objective_.classes());
+    std::cout << '\n' << pl::train::confusion_table(metrics, labels_.names) << '\n';
+    if (o_.steps > 0) {
+      std::cout << "training took   " << pl::train::format_duration(training_seconds_) << '\n';
+    }
+    std::cout << "peak memory     " << pl::train::format_bytes(pl::train::peak_resident_memory()) << '\n';
+  }
+
+  void write_results(pl::train::Evaluation const& result) const {
+    if (!o_.predictions.empty()) {
+      write_predictions(result);
+      std::cout << "predictions in  " << o_.predictions.string() << '\n';
+    }
+    if (!o_.metrics.empty()) {
+      std::cout << "figures in      " << o_.metrics.string() << '\n';
+    }
+    if (!o_.plot.empty()) {
+      pl::train::write_svg(o_.plot, curve_);
+      std::cout << "curves in       " << o_.plot.string() << '\n';
+    }
+    if (!o_.out.empty()) {
+      pl::io::save(model_, o_.out, {o_.model, {}});
+      std::cout << "model in        " << o_.out.string() << '\n';
+    }
+  }
+
+  void write_predictions(pl::train::Evaluation const& result) const {
+    std::ofstream file(o_.predictions);
+    std::size_t const classes = objective_.classes();
+    for (std::size_t i = 0; i < result.labels.size(); ++i) {
+      nlohmann::ordered_json line{{"label", labels_.names[result.labels[i]]},
+                                  {"predicted", labels_.names[result.predictions[i]]}};
+      for (std::size_t c = 0; c < classes; ++c) {
+        line["scores"][labels_.names[c]] = result.scores[i * classes + c];
+      }
+      for (std::size_t f = 0; f < data_.test.field_names.size(); ++f) {
+        line["fields"][data_.test.field_names[f]] = data_.test.examples[i].fields[f];
+      }
+      file << line.dump() << '\n';
+    }
+    file.flush();
+    pl::require(file.good(), o_.predictions.string(),
+                ": cannot be written; check the folder and the space on the disk");
+  }
+
+  [[nodiscard]] int finish(pl::train::Outcome const& outcome) const {
+    using Reason = pl::train::Outcome::Reason;
+    if (outcome.reason == Reason::stopped) {
+      std::cout << "stopped after " << outcome.next_step << " of " << o_.steps
+                << " steps; what is written above is of that step\n";
+    }
+    if (outcome.reason == Reason::diverged) {
+      std::cerr
+          << "finetune_classifier: the loss of step " << outcome.next_step
+          << " is not a finite number; the weights are those before it. Try a tenth of --learning-rate ("
+          << o_.learning_rate << ")\n";
+      return 1;
+    }
+    return 0;
+  }
+
+  Options const& o_;
+  pl::train::StopFlag const& stop_;
+  Labels labels_;
+  pl::models::Roberta<T> model_;
+  pl::text::BytePairTokenizer tokenizer_;
+  Objective objective_;
+  Data data_;
+  Examples train_, test_;
+  pl::Runtime runtime_;
+  std::optional<pl::train::MetricsLog> log_;
+  pl::train::TrainingPlot curve_;
+  pl::train::Evaluation last_evaluation_;
+  std::uint64_t evaluation_step_ = 0;
+  double began_ = 0.0, training_seconds_ = 0.0;
+};
+
+template <class T>
+int run_with(Options const& options, pl::train::StopFlag const& stop) {
+  return options.perturbation == "gaussian" ? Run<T, pl::random::Gaussian>(options, stop)()
+                                            : Run<T, pl::random::Rademacher>(options, stop)();
+}
+
+int run(Options const& options) {
+  pl::train::StopFlag stop;
+  pl::train::StopSignal const signal(stop); // Ctrl-C ends after the step that is under way
+  if (options.storage == "f16") {
+    return run_with<pl::f16>(options, stop);
+  }
+  return options.storage == "bf16" ? run_with<pl::bf16>(options, stop) : run_with<float>(options, stop);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  int status = 0;
+  if (!examples::parse(argc, argv, options, status)) {
+    return status;
+  }
+  try {
+    return run(options);
+  } catch (std::exception const& error) {
+    std::cerr << "finetune_classifier: " << error.what() << '\n';
+    return 1;
+  }
+}
