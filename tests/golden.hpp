@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -103,14 +104,14 @@ struct Examples {
   std::vector<std::size_t> labels;
   std::vector<std::int32_t> words; ///< the label words; empty for a classifier
 
-  /// From `input_ids`, `attention_mask` and `labels`, and `mask_positions` and `label_words` where they are;
-  /// the sequences `chosen`, or all when it is empty.
-  explicit Examples(Json const& json, std::vector<std::size_t> chosen = {}) {
+  /// All sequences of `json`, which has `input_ids`, `attention_mask` and `labels`, and `mask_positions` and
+  /// `label_words` where there is a mask.
+  explicit Examples(Json const& json) : Examples(json, all(json.at("input_ids").size())) {}
+
+  /// The sequences `chosen`.
+  Examples(Json const& json, std::vector<std::size_t> const& chosen) {
     auto const padded = json.at("input_ids").get<std::vector<std::vector<std::int32_t>>>();
     auto const valid = json.at("attention_mask").get<std::vector<std::vector<std::uint8_t>>>();
-    for (std::size_t i = 0; chosen.size() < padded.size() && json.contains("loss"); ++i) {
-      chosen.push_back(i);
-    }
     std::vector<std::int32_t> ids;
     std::vector<std::uint8_t> mask;
     std::size_t const width = padded.front().size();
@@ -129,6 +130,13 @@ struct Examples {
     }
     tokens = models::Batch::from_padded(ids, mask, width);
     words = json.value("label_words", std::vector<std::int32_t>{});
+  }
+
+private:
+  static std::vector<std::size_t> all(std::size_t count) {
+    std::vector<std::size_t> indices(count);
+    std::iota(indices.begin(), indices.end(), std::size_t{0});
+    return indices;
   }
 };
 

@@ -28,7 +28,8 @@ struct RobertaConfig {
   bool tied_head = true;   ///< the decoder of the head is the embedding table
   std::size_t classes = 0; ///< 0 for a masked-language-model head, else the outputs of a classification head
 
-  /// From the content of config.json. Throws Error that names the key.
+  /// From the content of config.json. A missing key means what it means to transformers' RobertaConfig.
+  /// Throws Error that names the key.
   [[nodiscard]] static RobertaConfig from_json(nlohmann::json const& json) {
     expect_string(json, "model_type", "roberta");
     expect_string(json, "hidden_act", "gelu");
@@ -41,13 +42,14 @@ struct RobertaConfig {
             ") does not divide hidden_size (", c.encoder.width, ")");
     c.encoder.layers = read_size(json, "num_hidden_layers");
     c.encoder.feed_forward = read_size(json, "intermediate_size");
-    c.encoder.norm_epsilon = read_number(json, "layer_norm_eps", 1e-5F);
+    c.encoder.norm_epsilon = read_number(json, "layer_norm_eps", 1e-12F);
     c.vocabulary = read_size(json, "vocab_size");
     c.positions = read_size(json, "max_position_embeddings");
-    c.token_types = read_size(json, "type_vocab_size", 1);
+    c.token_types = read_size(json, "type_vocab_size", 2);
     c.pad_id = read_id(json, "pad_token_id", 1);
-    require(c.positions > static_cast<std::size_t>(c.pad_id) + 1, "max_position_embeddings (", c.positions,
-            ") leaves no position behind pad_token_id + 1 (", c.pad_id + 1, ")");
+    std::size_t const unused = static_cast<std::size_t>(c.pad_id) + 1;
+    require(c.positions > unused, "max_position_embeddings (", c.positions,
+            ") leaves no position behind pad_token_id + 1 (", unused, ")");
     c.tied_head = read_flag(json, "tie_word_embeddings", true);
     c.classes = count_classes(json);
     return c;
@@ -68,7 +70,11 @@ private:
         architectures->front().is_string() ? architectures->front().get<std::string>() : "";
     if (name == "RobertaForSequenceClassification") {
       auto const labels = json.find("id2label");
-      return labels != json.end() && labels->is_object() ? labels->size() : read_size(json, "num_labels", 2);
+      if (labels == json.end() || !labels->is_object()) {
+        return read_size(json, "num_labels", 2);
+      }
+      require(!labels->empty(), "id2label names no class");
+      return labels->size();
     }
     require(name == "RobertaForMaskedLM", "architectures names ", name,
             "; supported are RobertaForMaskedLM and RobertaForSequenceClassification");

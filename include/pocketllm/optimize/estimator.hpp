@@ -35,10 +35,11 @@ struct TwoPoint {
     return {random::Point{direction, epsilon}, random::Point{direction, -epsilon}};
   }
 
-  /// Throws Error unless there are two losses.
+  /// Throws Error unless there are two points and two losses.
   [[nodiscard]] Gradient gradient(std::span<random::Point const> points,
                                   std::span<float const> losses) const {
-    require(points.size() == 2 && losses.size() == 2, "TwoPoint needs two losses, not ", losses.size());
+    require(points.size() == 2 && losses.size() == 2, "TwoPoint needs two points and two losses, not ",
+            points.size(), " and ", losses.size());
     return {{points[0].seed, (losses[0] - losses[1]) / (2.0F * epsilon)}};
   }
 };

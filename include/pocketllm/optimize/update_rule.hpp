@@ -29,7 +29,8 @@ struct Sgd {
     for (Slope const& slope : gradient) {
       terms.push_back({slope.seed, -learning_rate * slope.slope});
     }
-    float const keep = std::fma(-learning_rate, weight_decay, 1.0F); // explicit: one rounding on every machine
+    float const keep =
+        std::fma(-learning_rate, weight_decay, 1.0F); // explicit: one rounding on every machine
     tensor::for_each_tensor(model, [&](auto& tensor) {
       bool const decays = tensor.shape().size() > 1;
       tensor::update(tensor, perturbation, terms, decays ? keep : 1.0F, runtime);
@@ -45,5 +46,8 @@ concept UpdateRule = requires(U u, Model& model, P const& perturbation, Gradient
   u(model, perturbation, gradient, runtime);
   { u.learning_rate } -> std::convertible_to<float>;
 };
+
+static_assert(UpdateRule<Sgd, tensor::detail::OneTensor, random::Gaussian>);
+static_assert(!UpdateRule<Gradient, tensor::detail::OneTensor, random::Gaussian>);
 
 } // namespace pocketllm::optimize

@@ -34,7 +34,8 @@ template <class A>
   return simd::as_float<A>(simd::as_bits<A>(p) + scale);
 }
 
-/// erf(x) = x P(x^2) / Q(x^2) for |x| < 4, beyond which it is 1 to 1.5e-8; relative error 1e-7.
+/// erf(x) = x P(x^2) / Q(x^2) for |x| < 4, beyond which it is 1; relative error 1e-7, never above 1, so that
+/// gelu of a very negative number is 0 and not a rounding error times that number.
 template <class A>
 [[gnu::always_inline]] inline f32<A> erf(f32<A> x) noexcept {
   x = simd::min<A>(simd::max<A>(x, simd::splat<A>(-4.0F)), simd::splat<A>(4.0F));
@@ -51,7 +52,7 @@ template <class A>
   q = simd::fma<A>(q, s, simd::splat<A>(1.153509766e-01F));
   q = simd::fma<A>(q, s, simd::splat<A>(5.048595667e-01F));
   q = simd::fma<A>(q, s, simd::splat<A>(1.0F));
-  return x * p / q;
+  return simd::min<A>(simd::max<A>(x * p / q, simd::splat<A>(-1.0F)), simd::splat<A>(1.0F));
 }
 
 /// x Phi(x), the exact Gaussian error linear unit (Hendrycks and Gimpel, arXiv 1606.08415).

@@ -47,7 +47,8 @@ inline constexpr DType dtype_of = std::same_as<T, f16>    ? DType::f16
 
 /// A weight. `shape` is {rows, columns} or {columns}; a vector counts as one row. The data is
 /// allocated by `allocate`, or lies elsewhere (a memory map) and is kept alive by `owner`; then it
-/// may be read only (`writable` false) and an update allocates a copy first.
+/// may be read only (`writable` false) and an update allocates a copy first. Copies of a tensor share its
+/// elements until one of them is written.
 template <WeightStorage T>
 class Tensor {
 public:
@@ -78,9 +79,10 @@ public:
   [[nodiscard]] T const* row(std::size_t r) const noexcept { return data_ + r * cols(); }
   [[nodiscard]] std::span<T const> values() const noexcept { return {data_, size()}; }
 
-  /// The elements for writing; borrowed data is copied first, so a memory map is never written.
+  /// The elements for writing; borrowed or shared data is copied first, so neither a memory map nor another
+  /// tensor is ever written.
   [[nodiscard]] T* mutable_data() {
-    if (!writable_) {
+    if (!writable_ || owner_.use_count() > 1) {
       T const* const from = data_;
       std::shared_ptr<void const> const keep = owner_;
       allocate();

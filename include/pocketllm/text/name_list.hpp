@@ -2,6 +2,7 @@
 // Names from a file, such as those of its columns, in a one-line error message.
 #pragma once
 
+#include <pocketllm/core/error.hpp>
 #include <pocketllm/text/quote.hpp>
 
 #include <cstddef>
@@ -18,7 +19,7 @@ namespace pocketllm::text {
     std::string const quoted = quote(names[i]);
     bool const plain =
         quoted.size() == names[i].size() + 2 && quoted.find_first_of(", ") == std::string::npos;
-    list += (i == 0 ? "" : ", ") + (plain && !names[i].empty() ? names[i] : quoted);
+    list += concat(i == 0 ? "" : ", ", plain && !names[i].empty() ? names[i] : quoted);
   }
   return list + (names.size() > most ? ", ..." : "");
 }

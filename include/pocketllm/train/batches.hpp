@@ -18,10 +18,11 @@ namespace pocketllm::train {
 struct BatchOptions {
   std::size_t batch_size = 16;
   std::uint64_t seed = 0;
-  /// Whether the examples of a batch are of similar length. It pays where a batch is padded to its longest
-  /// sequence. Its price: where length tells the class, batches are less balanced, and the memory for
-  /// activations is that of a batch of the longest examples.
-  bool group_by_length = true;
+  /// Whether the examples of a batch are of similar length. It pays where batches are padded to their longest
+  /// sequence. models::Batch holds no padding, so there it saves nothing over an epoch and has a price:
+  /// larger activations in the batches of the longest examples and, where length tells the class, batches of
+  /// mostly one class (of 16 SMS messages the share of spam deviates by 0.35 from a half, otherwise by 0.12).
+  bool group_by_length = false;
   /// Grouping sorts within windows of so many batches: in larger ones lengths agree more, in smaller ones
   /// batches are more random.
   std::size_t window = 8;

@@ -34,7 +34,7 @@ namespace detail {
   for (std::size_t i = 0; i < cells.size(); ++i) {
     std::size_t const column = i % columns;
     std::string const gap(widths[column] - columns_of(cells[i]), ' ');
-    table += column == 0 ? cells[i] + gap : "  " + gap + cells[i];
+    table += column == 0 ? cells[i] + gap : concat("  ", gap, cells[i]);
     table += column + 1 == columns ? "\n" : "";
   }
   return table;

@@ -52,7 +52,7 @@ public:
     if (!json_ && fresh) {
       std::string header = "step";
       for (Column const& column : columns) {
-        header += std::string(",") + column.name;
+        header += concat(",", column.name);
       }
       write(header);
     }
@@ -77,7 +77,7 @@ private:
     std::string line = std::to_string(row.step);
     for (Column const& column : columns) {
       std::optional<double> const value = row.*column.value;
-      line += ',' + (value ? number(*value) : "");
+      line += concat(",", value ? number(*value) : "");
     }
     return line;
   }

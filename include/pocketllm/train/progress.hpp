@@ -106,9 +106,10 @@ private:
     auto const done = static_cast<double>(step_ - std::min(step_, options_.first));
     double const per_step = done > 0.0 ? (now - begin_) / done : 0.0;
     auto const left = static_cast<double>(total_ - std::min(step_, total_));
+    std::string const time = left > 0.0 ? format_duration(left * per_step) + " left"
+                                        : concat("took ", format_duration(now - begin_));
     ProgressText const text{concat(step_, "/", total_), concat("loss ", fixed(loss(), 4)),
-                            per_step > 0.0 ? speed(per_step) : "",
-                            per_step > 0.0 && left > 0.0 ? format_duration(left * per_step) + " left" : ""};
+                            per_step > 0.0 ? speed(per_step) : "", per_step > 0.0 ? time : ""};
     if (!options_.interactive) {
       out_ << "step " << text.in_words() << std::endl;
       return;

@@ -2,6 +2,7 @@
 // The line of the progress display: a bar and what stands beside it, never wider than asked for.
 #pragma once
 
+#include <pocketllm/core/error.hpp>
 #include <pocketllm/train/terminal.hpp>
 
 #include <algorithm>
@@ -14,13 +15,13 @@ namespace pocketllm::train {
 
 /// What the display says, most important first. Parts that are not known are empty.
 struct ProgressText {
-  std::string steps, loss, speed, left;
+  std::string steps, loss, speed, time;
 
   /// As a line of a log: "50/500, loss 0.5123, 9.2 steps/s, 48 s left".
   [[nodiscard]] std::string in_words() const {
     std::string line = steps;
-    for (std::string const& part : {loss, speed, left}) {
-      line += part.empty() ? "" : ", " + part;
+    for (std::string const& part : {loss, speed, time}) {
+      line += concat(part.empty() ? "" : ", ", part);
     }
     return line;
   }
@@ -49,9 +50,9 @@ struct ProgressText {
   // a bar of fewer columns says nothing, a longer one draws the eye from the numbers
   constexpr std::size_t shortest = 8, longest = 30, frame = 3; // two brackets and a space
   std::string words = text.steps.substr(0, width);
-  for (std::string const& part : {text.loss, text.left, text.speed}) {
+  for (std::string const& part : {text.loss, text.time, text.speed}) {
     if (!part.empty() && words.size() + 2 + part.size() <= width) {
-      words += "  " + part;
+      words += concat("  ", part);
     }
   }
   if (words.size() + frame + shortest > width) {
@@ -59,7 +60,7 @@ struct ProgressText {
   }
   std::size_t const columns = std::min(longest, width - words.size() - frame);
   std::string const drawn = bar(share, columns, unicode);
-  return (unicode ? "\u2595" + drawn + "\u258f " : "[" + drawn + "] ") + words;
+  return concat(unicode ? "\u2595" : "[", drawn, unicode ? "\u258f " : "] ", words);
 }
 
 } // namespace pocketllm::train

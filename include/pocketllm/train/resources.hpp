@@ -36,7 +36,7 @@ namespace detail {
 }
 
 [[nodiscard]] inline std::string two_digits(std::uint64_t number) {
-  return (number < 10 ? "0" : "") + std::to_string(number);
+  return concat(number < 10 ? "0" : "", number);
 }
 
 } // namespace detail

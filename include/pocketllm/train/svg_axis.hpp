@@ -49,8 +49,8 @@ public:
 
 private:
   [[nodiscard]] static double round_step(double step) noexcept {
-    double const power = std::pow(10.0, std::floor(std::log10(step)));
-    double const digits = step / power; // 1 to 10
+    double const power = std::pow(10.0, std::floor(std::log10(step) + 1e-9));
+    double const digits = step / power * (1.0 - 1e-9); // up to 10; what is 2 but for rounding counts as 2
     return power * (digits <= 1.0 ? 1.0 : digits <= 2.0 ? 2.0 : digits <= 5.0 ? 5.0 : 10.0);
   }
 

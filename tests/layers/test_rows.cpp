@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// LayerNorm, activations and embeddings against loops in double.
+#include "layers/naive_layers.hpp"
+#include <pocketllm/core/float16.hpp>
+#include <pocketllm/layers/activation.hpp>
+#include <pocketllm/layers/embedding.hpp>
+#include <pocketllm/layers/layer_norm.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+using namespace pocketllm;
+
+namespace {
+
+std::vector<random::Point> const points{{4, 0.25F}, random::origin, {4, -0.25F}};
+
+layers::LayerNorm norm_of(std::size_t width, float epsilon) {
+  layers::LayerNorm norm("some.LayerNorm", width, epsilon);
+  norm.weight = naive::tensor_of<float>("some.LayerNorm.weight", {width}, 1);
+  norm.bias = naive::tensor_of<float>("some.LayerNorm.bias", {width}, 2);
+  return norm;
+}
+
+/// norm(X + residual), [lanes, rows, width].
+template <random::Perturbation P>
+std::vector<double> naive_norm(layers::LayerNorm const& norm, Lanes<float const> x,
+                               Lanes<float const> residual, random::Perturbed<P> const& at) {
+  std::vector<double> result;
+  double const count = static_cast<double>(x.cols);
+  for (std::size_t l = 0; l < x.lanes; ++l) {
+    auto const gain = naive::row_at(norm.weight, at.perturbation, at.points[l], 0);
+    auto const shift = naive::row_at(norm.bias, at.perturbation, at.points[l], 0);
+    for (std::size_t r = 0; r < x.rows; ++r) {
+      std::vector<double> row(x.row(l, r), x.row(l, r) + x.cols);
+      double mean = 0.0, variance = 0.0;
+      for (std::size_t i = 0; i < x.cols; ++i) {
+        row[i] += residual.data == nullptr ? 0.0 : static_cast<double>(residual.row(l, r)[i]);
+        mean += row[i] / count;
+      }
+      for (double const value : row) {
+        variance += (value - mean) * (value - mean) / count;
+      }
+      double const scale = 1.0 / std::sqrt(variance + static_cast<double>(norm.epsilon));
+      for (std::size_t i = 0; i < x.cols; ++i) {
+        result.push_back((row[i] - mean) * scale * gain[i] + shift[i]);
+      }
+    }
+  }
+  return result;
+}
+
+/// The largest error of a LayerNorm over `rows` rows in each of three lanes, at numbers around `offset`.
+template <class A>
+double norm_error(std::size_t width, std::size_t rows, bool with_residual, float offset,
+                  std::size_t threads) {
+  auto const norm = norm_of(width, 1e-3F);
+  auto x = naive::numbers(points.size() * rows * width + 1, 3);
+  auto const other = naive::numbers(points.size() * rows * width, 4);
+  std::for_each(x.begin(), x.end(), [&](float& value) { value += offset; });
+  x.back() = 777.0F; // one behind the end must stay
+  Lanes<float> const lanes{x.data(), points.size(), rows, width};
+  Lanes<float const> const residual =
+      with_residual ? Lanes<float const>{other.data(), points.size(), rows, width} : Lanes<float const>{};
+  auto const at = random::perturb(random::Gaussian{}, points);
+  auto const expected = naive_norm(norm, lanes, residual, at);
+  Runtime runtime(threads);
+  norm.operator()<A>(lanes, residual, at, runtime);
+  REQUIRE(x.back() == 777.0F);
+  return naive::largest_difference(lanes.values(), expected);
+}
+
+double naive_gelu(double x) { return 0.5 * x * (1.0 + std::erf(x * std::sqrt(0.5))); }
+
+/// Rows of an embedding at all points, added to what `y` holds where `add`.
+template <tensor::WeightStorage T>
+void check_embedding(bool trained, bool add, std::size_t width, std::size_t threads) {
+  layers::Embedding<T> table("words", 23, width);
+  table.weight = naive::tensor_of<T>("words.weight", {23, width}, 7);
+  table.weight.set_trained(trained);
+  std::vector<std::int32_t> ids{22, 0, 5, 5, 22};
+  for (std::int32_t i = 0; i < 30; ++i) { // more than a thread takes at a time
+    ids.push_back(i * 7 % 23);
+  }
+  auto const before = naive::numbers(points.size() * ids.size() * width + 1, 8);
+  auto y = before;
+  auto const at = random::perturb(random::Rademacher{}, points);
+  Runtime runtime(threads);
+  table(ids, at, {y.data(), points.size(), ids.size(), width}, add, runtime);
+  CHECK(y.back() == before.back());
+  y.pop_back();
+  std::vector<double> expected;
+  for (random::Point const& point : points) {
+    for (std::int32_t const id : ids) {
+      for (double value : naive::row_at(table.weight, at.perturbation, point, static_cast<std::size_t>(id))) {
+        value += add ? static_cast<double>(before[expected.size()]) : 0.0;
+        expected.push_back(value);
+      }
+    }
+  }
+  CHECK(naive::largest_difference(y, expected) < 2e-7); // numbers below 2.25: two roundings
+}
+
+} // namespace
+
+TEST_CASE_TEMPLATE("LayerNorm is the naive one for all widths", A, POCKETLLM_TEST_WIDTHS) {
+  for (std::size_t width = 1; width <= 70; ++width) {
+    CAPTURE(width);
+    CHECK(norm_error<A>(width, 2, width % 2 == 0, 0.0F, 1) < 2e-6);
+  }
+  CHECK(norm_error<A>(768, 37, true, 0.0F, 3) < 2e-6);
+  // the mean of numbers around 100 has an error of their last place, 4e-6, on a deviation of 0.6
+  CHECK(norm_error<A>(768, 3, true, 100.0F, 1) < 5e-5);
+}
+
+TEST_CASE_TEMPLATE("LayerNorm of equal numbers is its bias", A, POCKETLLM_TEST_WIDTHS) {
+  auto const norm = norm_of(19, 1e-12F);
+  std::vector<float> x(19, 3.0F);
+  Runtime runtime(1);
+  norm.operator()<A>({x.data(), 1, 1, 19}, {}, random::unperturbed(), runtime);
+  CHECK(std::equal(x.begin(), x.end(), norm.bias.data()));
+}
+
+TEST_CASE_TEMPLATE("gelu and tanh act on every element and on no other", A, POCKETLLM_TEST_WIDTHS) {
+  for (std::size_t width = 1; width <= 70; width += width < 20 ? 1 : 7) {
+    CAPTURE(width);
+    auto const x = naive::numbers(2 * 21 * width + 1, width, 6.0F);
+    auto gelu = x, tanh = x;
+    Runtime runtime(3);
+    layers::gelu<A>({gelu.data(), 2, 21, width}, runtime);
+    layers::tanh<A>({tanh.data(), 2, 21, width}, runtime);
+    CHECK(gelu.back() == x.back());
+    CHECK(tanh.back() == x.back());
+    for (std::size_t i = 0; i + 1 < x.size(); ++i) {
+      double const value = static_cast<double>(x[i]);
+      REQUIRE(std::abs(static_cast<double>(gelu[i]) - naive_gelu(value)) < 1e-6); // |x| < 6
+      REQUIRE(std::abs(static_cast<double>(tanh[i]) - std::tanh(value)) < 5e-7);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gelu and tanh far from zero", A, POCKETLLM_TEST_WIDTHS) {
+  std::vector<float> gelu{0.0F, 100.0F, -100.0F, 1e30F, -1e30F}, tanh = gelu;
+  Runtime runtime(1);
+  layers::gelu<A>({gelu.data(), 1, 1, gelu.size()}, runtime);
+  layers::tanh<A>({tanh.data(), 1, 1, tanh.size()}, runtime);
+  CHECK(gelu == std::vector<float>{0.0F, 100.0F, 0.0F, 1e30F, 0.0F});
+  CHECK(tanh == std::vector<float>{0.0F, 1.0F, -1.0F, 1.0F, -1.0F});
+}
+
+TEST_CASE("an embedding takes rows of the table at every point") {
+  for (bool const trained : {true, false}) {
+    for (bool const add : {true, false}) {
+      for (std::size_t const width : {1U, 30U, 300U}) {
+        CAPTURE(width);
+        check_embedding<float>(trained, add, width, 1);
+        check_embedding<f16>(trained, add, width, 3);
+        check_embedding<bf16>(trained, add, width, 3);
+      }
+    }
+  }
+}
+
+TEST_CASE("an index outside an embedding is an error that names the table") {
+  layers::Embedding<float> table("words", 23, 4);
+  table.weight = naive::tensor_of<float>("words.weight", {23, 4}, 7);
+  Runtime runtime(1);
+  std::vector<float> y(8);
+  auto const look_up = [&](std::int32_t id) {
+    std::vector<std::int32_t> const ids{0, id};
+    table(ids, random::unperturbed(), {y.data(), 1, 2, 4}, false, runtime);
+  };
+  CHECK_NOTHROW(look_up(22));
+  CHECK_THROWS_WITH_AS(look_up(23), "words.weight: index 23 is outside the table of 23 rows", Error);
+  CHECK_THROWS_WITH_AS(look_up(-1), doctest::Contains("words.weight: index -1"), Error);
+}
+
+TEST_CASE("a loop over rows meets each of them once") {
+  for (std::size_t const rows : {0U, 1U, 15U, 16U, 17U, 100U}) {
+    for (std::size_t const threads : {1U, 3U}) {
+      std::vector<int> count(2 * rows);
+      std::vector<float> x(2 * rows);
+      Runtime runtime(threads);
+      layers::for_each_row(Lanes<float>{x.data(), 2, rows, 1}, runtime,
+                           [&](std::size_t l, std::size_t r) { ++count[l * rows + r]; });
+      CHECK(count == std::vector<int>(2 * rows, 1));
+    }
+  }
+}
