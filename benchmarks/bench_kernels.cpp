@@ -94,13 +94,14 @@ template <class T, class P>
 void product(benchmark::State& state, std::vector<pl::random::Point> const& points, P const& perturbation) {
   Product const s(state);
   auto const w = weights<T>(s.out, s.in);
-  auto const x = numbers(points.size() * s.rows * s.in);
-  std::vector<float> y(points.size() * s.rows * s.out);
   pl::Runtime runtime(1);
+  pl::Workspace::Frame const frame(runtime.workspace());
+  pl::Lanes<float> const x = pl::take_lanes(runtime.workspace(), points.size(), s.rows, s.in);
+  pl::Lanes<float> const y = pl::take_lanes(runtime.workspace(), points.size(), s.rows, s.out);
+  pl::random::fill_row<A>(pl::random::Gaussian{}, {1, 3}, 0, 0, x.lanes * x.lane_stride(), x.data);
   for ([[maybe_unused]] auto _ : state) {
-    pl::tensor::product<A>(pl::Lanes<float const>{x.data(), points.size(), s.rows, s.in}, w, nullptr,
-                           pl::random::perturb(perturbation, std::span(points)),
-                           pl::Lanes<float>{y.data(), points.size(), s.rows, s.out}, runtime);
+    pl::tensor::product<A>(pl::Lanes<float const>(x), w, nullptr,
+                           pl::random::perturb(perturbation, std::span(points)), y, runtime);
     benchmark::ClobberMemory();
   }
   report_share(state, s.operations(points.size()));

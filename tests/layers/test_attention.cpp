@@ -159,6 +159,15 @@ TEST_CASE_TEMPLATE("softmax is the naive one for all lengths", A, POCKETLLM_TEST
   }
 }
 
+TEST_CASE_TEMPLATE("softmax with a score that is not a number is none either", A, POCKETLLM_TEST_WIDTHS) {
+  for (std::size_t const place : {0U, 4U, 20U}) {
+    auto x = naive::numbers(21, 1);
+    x[place] = std::nanf("");
+    layers::softmax<A>(x.data(), x.size(), 1.0F);
+    CHECK(std::all_of(x.begin(), x.end(), [](float value) { return std::isnan(value); }));
+  }
+}
+
 TEST_CASE_TEMPLATE("softmax of large scores neither overflows nor loses the largest", A,
                    POCKETLLM_TEST_WIDTHS) {
   std::vector<std::vector<float>> const rows{

@@ -64,7 +64,15 @@ struct Outputs {
   }
 };
 
-inline std::vector<float> copy(Lanes<float const> x) { return {x.values().begin(), x.values().end()}; }
+inline std::vector<float> copy(Lanes<float const> x) {
+  std::vector<float> values;
+  for (std::size_t l = 0; l < x.lanes; ++l) {
+    for (std::size_t r = 0; r < x.rows; ++r) {
+      values.insert(values.end(), x.row(l, r), x.row(l, r) + x.cols);
+    }
+  }
+  return values;
+}
 
 template <tensor::WeightStorage T, random::Perturbation P>
 Outputs run(models::Roberta<T> const& model, Examples const& examples, random::Perturbed<P> const& at,

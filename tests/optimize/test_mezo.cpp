@@ -71,10 +71,10 @@ std::vector<Step> train(Model& model, Json const& run, P const& perturbation, st
   return found;
 }
 
-/// Losses within `tolerance`. A slope is a difference of two losses over 2 epsilon, which says little about
-/// its own relative error: an error `tolerance` of each loss allows it (plus + minus) tolerance / (2
-/// epsilon). The losses of this model lie near 5e-7 of the golden ones, most of all by being rounded to
-/// floats, so a fifth of that is asked for.
+/// Losses within `tolerance`. A slope is a difference of two losses over 2 epsilon, so its error is bounded
+/// by those of the losses and not relative to itself: `tolerance` in each allows (plus + minus) tolerance /
+/// (2 epsilon). Most of a late loss's error comes from the weights and is common to both points, so a fifth
+/// of that is asked for.
 void check_steps(std::vector<Step> const& found, Json const& run) {
   REQUIRE(found.size() == 50);
   double const epsilon = run.at("epsilon").get<double>();

@@ -3,6 +3,7 @@
 // one behind the other, without padding.
 #pragma once
 
+#include <pocketllm/core/error.hpp>
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/simd/math.hpp>
@@ -102,6 +103,10 @@ private:
 template <class A = simd::native>
 void attention(Lanes<float> q, Lanes<float const> k, Lanes<float const> v,
                std::span<std::size_t const> offsets, std::size_t heads, Runtime& runtime) {
+  require(q.cols == k.cols && q.cols == v.cols && q.stride == k.stride && q.stride == v.stride &&
+              q.cols % heads == 0,
+          "attention of ", heads, " heads: Q, K and V have ", q.cols, ", ", k.cols, " and ", v.cols,
+          " columns, their rows are ", q.stride, ", ", k.stride, " and ", v.stride, " apart");
   using Head = detail::AttentionHead<A>;
   std::size_t const sequences = offsets.size() - 1;
   std::size_t const head_width = q.cols / heads;
@@ -120,7 +125,7 @@ void attention(Lanes<float> q, Lanes<float const> k, Lanes<float const> v,
          v.row(lane, begin) + column,
          offsets[sequence + 1] - begin,
          head_width,
-         q.cols}(scratch.data() + worker * size);
+         q.stride}(scratch.data() + worker * size);
   });
 }
 

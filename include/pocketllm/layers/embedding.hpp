@@ -38,9 +38,9 @@ struct Embedding {
       for (std::size_t r = i * piece; r < std::min(ids.size(), (i + 1) * piece); ++r) {
         tensor::RowRange const range{static_cast<std::size_t>(ids[r]), 0, weight.cols()};
         if (add) {
-          tensor::add_perturbed_row(weight, at, range, y.row(0, r), y.rows * y.cols);
+          tensor::add_perturbed_row(weight, at, range, y.row(0, r), y.lane_stride());
         } else {
-          tensor::perturbed_row(weight, at, range, y.row(0, r), y.rows * y.cols);
+          tensor::perturbed_row(weight, at, range, y.row(0, r), y.lane_stride());
         }
       }
     });

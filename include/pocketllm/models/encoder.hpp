@@ -45,7 +45,7 @@ struct EncoderLayer {
   void operator()(Lanes<float> x, Batch const& batch, std::size_t heads, random::Perturbed<P> const& at,
                   Runtime& runtime) const {
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const y{runtime.workspace().take(x.size()).data(), x.lanes, x.rows, x.cols};
+    Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     attend(x, y, batch, heads, at, runtime);
     attention_norm(x, y, at, runtime);
     feed_forward(x, y, at, runtime);
@@ -69,8 +69,8 @@ private:
   void attend(Lanes<float const> x, Lanes<float> y, Batch const& batch, std::size_t heads,
               random::Perturbed<P> const& at, Runtime& runtime) const {
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const q{runtime.workspace().take(x.size()).data(), x.lanes, x.rows, x.cols};
-    Lanes<float> const k{runtime.workspace().take(x.size()).data(), x.lanes, x.rows, x.cols};
+    Lanes<float> const q = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
+    Lanes<float> const k = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     Lanes<float> const v = y; // its values are used up before the output is written
     query(x, at, q, runtime);
     key(x, at, k, runtime);
@@ -84,8 +84,7 @@ private:
   void feed_forward(Lanes<float const> x, Lanes<float> y, random::Perturbed<P> const& at,
                     Runtime& runtime) const {
     Workspace::Frame const frame(runtime.workspace());
-    std::size_t const width = up.weight.rows();
-    Lanes<float> const h{runtime.workspace().take(x.lanes * x.rows * width).data(), x.lanes, x.rows, width};
+    Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, up.weight.rows());
     up(x, at, h, runtime);
     layers::gelu(h, runtime);
     down(h, at, y, runtime);

@@ -19,8 +19,7 @@ namespace pocketllm::models {
 /// The rows `rows` of X [lanes, tokens, width], in the workspace: [lanes, rows.size(), width].
 [[nodiscard]] inline Lanes<float> gather_rows(Lanes<float const> x, std::span<std::size_t const> rows,
                                               Runtime& runtime) {
-  Lanes<float> const out{runtime.workspace().take(x.lanes * rows.size() * x.cols).data(), x.lanes,
-                         rows.size(), x.cols};
+  Lanes<float> const out = take_lanes(runtime.workspace(), x.lanes, rows.size(), x.cols);
   for (std::size_t l = 0; l < x.lanes; ++l) {
     for (std::size_t r = 0; r < rows.size(); ++r) {
       require(rows[r] < x.rows, "token ", rows[r], " is outside the batch of ", x.rows, " tokens");

@@ -154,9 +154,7 @@ public:
   template <random::Perturbation P, class Observer = NoObserver>
   [[nodiscard]] Lanes<float> hidden(Batch const& batch, random::Perturbed<P> const& at, Runtime& runtime,
                                     Observer&& observe = {}) const {
-    std::size_t const width = config_.encoder.width;
-    Lanes<float> const x{runtime.workspace().take(at.lanes() * batch.tokens() * width).data(), at.lanes(),
-                         batch.tokens(), width};
+    Lanes<float> const x = take_lanes(runtime.workspace(), at.lanes(), batch.tokens(), config_.encoder.width);
     words_(batch.ids(), at, x, false, runtime);
     types_(std::vector<std::int32_t>(batch.tokens(), 0), at, x, true, runtime);
     positions_(position_ids(batch), at, x, true, runtime);
@@ -175,11 +173,10 @@ public:
     require(masked_head_.has_value(),
             "this RoBERTa has a classification head and no masked-language-model head");
     std::size_t const outputs = words.empty() ? config_.vocabulary : words.size();
-    Lanes<float> const scores{runtime.workspace().take(at.lanes() * rows.size() * outputs).data(), at.lanes(),
-                              rows.size(), outputs};
+    Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), rows.size(), outputs);
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> const x = gather_rows(hidden(batch, at, runtime), rows, runtime);
-    Lanes<float> const h{runtime.workspace().take(x.size()).data(), x.lanes, x.rows, x.cols};
+    Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     masked_head_->dense(x, at, h, runtime);
     layers::gelu(h, runtime);
     masked_head_->norm(h, {}, at, runtime);
@@ -199,12 +196,11 @@ public:
                                           Runtime& runtime) const {
     require(class_head_.has_value(),
             "this RoBERTa has a masked-language-model head and no classification head");
-    Lanes<float> const scores{runtime.workspace().take(at.lanes() * batch.size() * config_.classes).data(),
-                              at.lanes(), batch.size(), config_.classes};
+    Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), batch.size(), config_.classes);
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> const x =
         gather_rows(hidden(batch, at, runtime), batch.offsets().first(batch.size()), runtime);
-    Lanes<float> const h{runtime.workspace().take(x.size()).data(), x.lanes, x.rows, x.cols};
+    Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     class_head_->dense(x, at, h, runtime);
     layers::tanh(h, runtime);
     class_head_->output(h, at, scores, runtime);

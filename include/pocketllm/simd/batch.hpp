@@ -160,6 +160,26 @@ template <class A>
   }
 }
 
+/// The integer part of a number in [0, 2^31).
+template <class A>
+[[gnu::always_inline]] inline u32<A> truncate(f32<A> value) noexcept {
+  if constexpr (Scalar<A>) {
+    return static_cast<std::uint32_t>(value);
+  } else {
+    return detail::reinterpret<u32<A>>(xsimd::to_int(value));
+  }
+}
+
+/// Element by element, a where the comparison `mask` holds and b elsewhere.
+template <class A, class Mask>
+[[gnu::always_inline]] inline u32<A> select(Mask mask, u32<A> a, u32<A> b) noexcept {
+  if constexpr (Scalar<A>) {
+    return mask ? a : b;
+  } else {
+    return xsimd::select(mask, a, b);
+  }
+}
+
 /// Shifts by a number known at compile time.
 template <class A, int Bits>
 [[gnu::always_inline]] inline u32<A> shift_right(u32<A> value) noexcept {

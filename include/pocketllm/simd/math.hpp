@@ -12,10 +12,16 @@
 
 namespace pocketllm::simd {
 
+/// min(max(x, lower), upper), and NaN where x is: of a comparison with NaN, x86 gives the second operand.
+template <class A>
+[[gnu::always_inline]] inline f32<A> clamp(f32<A> x, float lower, float upper) noexcept {
+  return simd::min<A>(simd::splat<A>(upper), simd::max<A>(simd::splat<A>(lower), x));
+}
+
 /// e^x; relative error 1e-7. x is clamped to [-87, 88], where e^x is a normal float.
 template <class A>
 [[gnu::always_inline]] inline f32<A> exp(f32<A> x) noexcept {
-  x = simd::min<A>(simd::max<A>(x, simd::splat<A>(-87.0F)), simd::splat<A>(88.0F));
+  x = simd::clamp<A>(x, -87.0F, 88.0F);
   // n = round(x / ln 2): adding 1.5 * 2^23 leaves the rounded integer in the low bits
   f32<A> const magic = simd::splat<A>(12582912.0F);
   f32<A> const shifted = simd::fma<A>(x, simd::splat<A>(1.44269504F), magic);
@@ -38,7 +44,7 @@ template <class A>
 /// gelu of a very negative number is 0 and not a rounding error times that number.
 template <class A>
 [[gnu::always_inline]] inline f32<A> erf(f32<A> x) noexcept {
-  x = simd::min<A>(simd::max<A>(x, simd::splat<A>(-4.0F)), simd::splat<A>(4.0F));
+  x = simd::clamp<A>(x, -4.0F, 4.0F);
   f32<A> const s = x * x;
   f32<A> p = simd::splat<A>(1.986730240e-06F); // minimax, relative error 2.5e-8 before rounding
   p = simd::fma<A>(p, s, simd::splat<A>(2.845650015e-04F));
@@ -52,7 +58,7 @@ template <class A>
   q = simd::fma<A>(q, s, simd::splat<A>(1.153509766e-01F));
   q = simd::fma<A>(q, s, simd::splat<A>(5.048595667e-01F));
   q = simd::fma<A>(q, s, simd::splat<A>(1.0F));
-  return simd::min<A>(simd::max<A>(x * p / q, simd::splat<A>(-1.0F)), simd::splat<A>(1.0F));
+  return simd::clamp<A>(x * p / q, -1.0F, 1.0F);
 }
 
 /// x Phi(x), the exact Gaussian error linear unit (Hendrycks and Gimpel, arXiv 1606.08415).

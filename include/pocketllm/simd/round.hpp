@@ -7,7 +7,6 @@
 #include <pocketllm/simd/batch.hpp>
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,59 +16,60 @@ namespace detail {
 
 /// bfloat16 of `value`: away from zero with the probability of the 16 bits that are cut. Infinity and NaN
 /// stay.
-[[nodiscard]] constexpr bf16 stochastic_bf16(float value, std::uint32_t random) noexcept {
-  std::uint32_t const bits = std::bit_cast<std::uint32_t>(value);
-  bool const finite = (bits & 0x7f800000U) != 0x7f800000U;
-  return {static_cast<std::uint16_t>((bits + (finite ? random & 0xffffU : 0U)) >> 16)};
+template <class A>
+[[gnu::always_inline]] inline u32<A> stochastic_bf16(f32<A> value, u32<A> random) noexcept {
+  u32<A> const bits = simd::as_bits<A>(value);
+  u32<A> const exponent = simd::splat<A>(0x7f800000U);
+  u32<A> const cut = simd::select<A>((bits & exponent) == exponent, simd::splat<A>(0U), random);
+  return simd::shift_right<A, 16>(bits + cut);
 }
 
-/// binary16 of `value` by the same rule; beyond the largest binary16 it stays there, since an infinite weight
-/// cannot be undone.
-[[nodiscard]] constexpr f16 stochastic_f16(float value, std::uint32_t random) noexcept {
-  std::uint32_t const bits = std::bit_cast<std::uint32_t>(value);
-  std::uint32_t const sign = (bits >> 16) & 0x8000U;
-  std::uint32_t const magnitude = bits & 0x7fffffffU;
-  if (magnitude > 0x7f800000U) {
-    return {static_cast<std::uint16_t>(sign | 0x7e00U)};
+/// binary16 of `value` by the same rule. Beyond the largest binary16 it stays there, since an infinite weight
+/// cannot be undone; NaN stays.
+template <class A>
+[[gnu::always_inline]] inline u32<A> stochastic_f16(f32<A> value, u32<A> random) noexcept {
+  u32<A> const bits = simd::as_bits<A>(value);
+  u32<A> const magnitude = bits & simd::splat<A>(0x7fffffffU);
+  u32<A> const sign = simd::shift_right<A, 16>(bits ^ magnitude);
+  // 13 bits are cut; 0x38000000 is 112 = 127 - 15 in the exponent's place
+  u32<A> const normal =
+      simd::shift_right<A, 13>(magnitude + (random & simd::splat<A>(0x1fffU)) - simd::splat<A>(0x38000000U));
+  // below 2^-14 the unit is 2^-24: fixed point with 16 bits behind it
+  u32<A> const small = simd::splat<A>(0x38800000U);
+  f32<A> const limited = simd::as_float<A>(simd::select<A>(magnitude < small, magnitude, small));
+  u32<A> const fixed = simd::truncate<A>(limited * simd::splat<A>(0x1p40F));
+  u32<A> const subnormal = simd::shift_right<A, 16>(fixed + random);
+  u32<A> half = simd::select<A>(magnitude < small, subnormal, normal);
+  u32<A> const largest = simd::splat<A>(0x7bffU);
+  half = simd::select<A>(half < largest, half, largest);
+  half = simd::select<A>(simd::splat<A>(0x7f800000U) < magnitude, simd::splat<A>(0x7e00U), half);
+  return sign | half;
+}
+
+template <class A, class T>
+[[gnu::always_inline]] inline void store_halves(T* to, u32<A> halves) noexcept {
+  alignas(64) std::array<std::uint32_t, width<A>> bits;
+  simd::store<A>(bits.data(), halves);
+  for (std::size_t i = 0; i < width<A>; ++i) {
+    to[i].bits = static_cast<std::uint16_t>(bits[i]);
   }
-  std::uint32_t half = 0;
-  if (magnitude < 0x38800000U) { // below 2^-14 the unit is 2^-24: floor(value / unit + u), u of 16 bits
-    double const units = static_cast<double>(std::bit_cast<float>(magnitude)) * 0x1p24;
-    half = static_cast<std::uint32_t>(units + static_cast<double>(random & 0xffffU) * 0x1p-16);
-  } else { // 13 bits are cut; 112 = 127 - 15 between the exponents
-    half = (magnitude + (random & 0x1fffU) - 0x38000000U) >> 13;
-  }
-  return {static_cast<std::uint16_t>(sign | (half < 0x7bffU ? half : 0x7bffU))};
 }
 
 } // namespace detail
 
-/// Stores width<A> floats; `random` holds at least 16 random bits an element, which f32 does not use.
+/// Stores width<A> floats. `random` holds 16 random bits an element, with zeros above them; f32 does not use
+/// them.
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(float* to, f32<A> value, u32<A>) noexcept {
   simd::store<A>(to, value);
 }
-
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(bf16* to, f32<A> value, u32<A> random) noexcept {
-  alignas(64) std::array<float, width<A>> values;
-  alignas(64) std::array<std::uint32_t, width<A>> bits;
-  simd::store<A>(values.data(), value);
-  simd::store<A>(bits.data(), random);
-  for (std::size_t i = 0; i < width<A>; ++i) {
-    to[i] = detail::stochastic_bf16(values[i], bits[i]);
-  }
+  detail::store_halves<A>(to, detail::stochastic_bf16<A>(value, random));
 }
-
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(f16* to, f32<A> value, u32<A> random) noexcept {
-  alignas(64) std::array<float, width<A>> values;
-  alignas(64) std::array<std::uint32_t, width<A>> bits;
-  simd::store<A>(values.data(), value);
-  simd::store<A>(bits.data(), random);
-  for (std::size_t i = 0; i < width<A>; ++i) {
-    to[i] = detail::stochastic_f16(values[i], bits[i]);
-  }
+  detail::store_halves<A>(to, detail::stochastic_f16<A>(value, random));
 }
 
 } // namespace pocketllm::simd

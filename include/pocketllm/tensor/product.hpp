@@ -81,11 +81,11 @@ private:
   void multiply(std::size_t l, std::size_t n, std::size_t k, std::size_t depth,
                 float const* panel) const noexcept {
     bool const full = n + cols <= w.rows();
-    std::size_t const stride = full ? y.cols : cols;
+    std::size_t const stride = full ? y.stride : cols;
     float* const to = full ? y.lane(l) + n : tail + l * y.rows * cols;
     float const* const initial = k == 0 ? bias + l * panels() * cols + n : nullptr;
     for (std::size_t r = 0; r < y.rows; r += simd::TileShape<A>::rows) {
-      simd::tile<A>({x.row(l, r) + k, x.cols, panel, cols, depth, to + r * stride, stride, initial},
+      simd::tile<A>({x.row(l, r) + k, x.stride, panel, cols, depth, to + r * stride, stride, initial},
                     std::min(simd::TileShape<A>::rows, y.rows - r));
     }
   }

@@ -65,8 +65,8 @@ public:
         schedule_(schedule), order_(std::move(order)), runtime_(runtime) {}
 
   /// Steps `first` to schedule.steps - 1, or until `stop` or the callback asks to end; the step under way is
-  /// finished. The points of a step leave no trace in the weights: when a loss is not finite, or something is thrown
-  /// while they are evaluated, the weights are those of the step before.
+  /// finished. The points of a step leave no trace in the weights: when a loss is not finite, or something is
+  /// thrown while they are evaluated, the weights are those of the step before.
   Outcome run(std::uint64_t first, StopCondition const& stop, StepCallback const& after_step) {
     for (std::uint64_t step = first; step < schedule_.steps; ++step) {
       if (stop.requested()) {
