@@ -2,6 +2,7 @@
 // What the naive twins of the layers share: numbers, tensors, and the instruction sets to try.
 #pragma once
 
+#include <pocketllm/core/error.hpp>
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/random/noise.hpp>
 #include <pocketllm/random/perturbed.hpp>
@@ -38,6 +39,40 @@ inline std::vector<float> numbers(std::size_t count, std::uint64_t seed, float s
   }
   return values;
 }
+
+/// Activations of such numbers, rows `gap` floats apart; what lies between and behind rows is nobody's.
+class Activations {
+public:
+  Activations(std::size_t lanes, std::size_t rows, std::size_t cols, std::size_t gap, std::uint64_t seed,
+              float scale = 1.0F)
+      : lanes_(lanes), rows_(rows), cols_(cols), stride_(cols + gap),
+        memory_(lanes * rows * stride_ + 1, untouched) {
+    auto const values = numbers(lanes * rows * cols, seed, scale);
+    for (std::size_t r = 0; r < lanes * rows; ++r) {
+      std::copy_n(values.data() + r * cols, cols, memory_.data() + r * stride_);
+    }
+  }
+
+  [[nodiscard]] Lanes<float> view() noexcept { return {memory_.data(), lanes_, rows_, cols_, stride_}; }
+
+  /// The elements without gaps. Throws Error when a gap was written to.
+  [[nodiscard]] std::vector<float> values() const {
+    std::vector<float> result;
+    for (std::size_t i = 0; i < memory_.size(); ++i) {
+      if (i % stride_ < cols_ && i + 1 < memory_.size()) {
+        result.push_back(memory_[i]);
+      } else {
+        require(memory_[i] == untouched, "float ", i % stride_, " of a row of ", cols_, " was written");
+      }
+    }
+    return result;
+  }
+
+private:
+  static constexpr float untouched = 777.0F;
+  std::size_t lanes_, rows_, cols_, stride_;
+  std::vector<float> memory_;
+};
 
 /// A tensor of such numbers.
 template <tensor::WeightStorage T>

@@ -40,7 +40,7 @@ double dot(float const* a, float const* b, std::size_t count) {
 std::vector<double> naive_attention(Lanes<float const> q, Lanes<float const> k, Lanes<float const> v,
                                     std::vector<std::size_t> const& offsets, std::size_t heads) {
   std::size_t const width = q.cols / heads;
-  std::vector<double> result(q.size());
+  std::vector<double> result(q.lanes * q.rows * q.cols);
   for (std::size_t l = 0; l < q.lanes; ++l) {
     for (std::size_t s = 0; s + 1 < offsets.size(); ++s) {
       for (std::size_t i = offsets[s]; i < offsets[s + 1]; ++i) {
@@ -66,39 +66,46 @@ std::vector<double> naive_attention(Lanes<float const> q, Lanes<float const> k, 
 struct Shape {
   std::size_t lanes, heads, head_width;
   std::vector<std::size_t> lengths;
-  float scale = 1.0F; ///< of queries and keys
+  float scale = 1.0F;  ///< of queries and keys
+  std::size_t gap = 0; ///< between rows
 };
 
 struct Data {
-  std::vector<std::size_t> offsets{0};
-  std::size_t rows = 0, cols = 0;
-  std::vector<float> q, k, v;
+  std::size_t heads;
+  std::vector<std::size_t> offsets;
+  naive::Activations q, k, v;
 
-  explicit Data(Shape const& s) : cols(s.heads * s.head_width) {
-    for (std::size_t const length : s.lengths) {
-      offsets.push_back(rows += length);
+  explicit Data(Shape const& s) : Data(s, offsets_of(s.lengths)) {}
+
+  template <class A = simd::native>
+  std::vector<float> attend(std::size_t threads) {
+    Runtime runtime(threads);
+    layers::attention<A>(q.view(), k.view(), v.view(), offsets, heads, runtime);
+    return q.values();
+  }
+
+private:
+  Data(Shape const& s, std::vector<std::size_t> ends)
+      : heads(s.heads), offsets(std::move(ends)),
+        q(s.lanes, offsets.back(), s.heads * s.head_width, s.gap, 1, s.scale),
+        k(s.lanes, offsets.back(), s.heads * s.head_width, s.gap, 2, s.scale),
+        v(s.lanes, offsets.back(), s.heads * s.head_width, s.gap, 3) {}
+
+  static std::vector<std::size_t> offsets_of(std::vector<std::size_t> const& lengths) {
+    std::vector<std::size_t> offsets{0};
+    for (std::size_t const length : lengths) {
+      offsets.push_back(offsets.back() + length);
     }
-    q = naive::numbers(s.lanes * rows * cols, 1, s.scale);
-    k = naive::numbers(s.lanes * rows * cols, 2, s.scale);
-    v = naive::numbers(s.lanes * rows * cols, 3);
+    return offsets;
   }
 };
 
 /// The largest error of attention with vectors of A; V's elements are below 1, and so are the results.
 template <class A>
 double error(Shape const& s, std::size_t threads = 1) {
-  Data const d(s);
-  std::vector<float> q = d.q;
-  q.push_back(777.0F); // one behind the end must stay
-  Lanes<float> const queries{q.data(), s.lanes, d.rows, d.cols};
-  Lanes<float const> const keys{d.k.data(), s.lanes, d.rows, d.cols};
-  Lanes<float const> const values{d.v.data(), s.lanes, d.rows, d.cols};
-  auto const expected =
-      naive_attention({d.q.data(), s.lanes, d.rows, d.cols}, keys, values, d.offsets, s.heads);
-  Runtime runtime(threads);
-  layers::attention<A>(queries, keys, values, d.offsets, s.heads, runtime);
-  REQUIRE(q.back() == 777.0F);
-  return naive::largest_difference(queries.values(), expected);
+  Data data(s);
+  auto const expected = naive_attention(data.q.view(), data.k.view(), data.v.view(), data.offsets, s.heads);
+  return naive::largest_difference(data.attend<A>(threads), expected);
 }
 
 /// Scores below 1 in size keep the last place of a float, 6e-8; sums of some 100 products lose a few more.
@@ -124,7 +131,7 @@ TEST_CASE_TEMPLATE("attention keeps lanes, sequences and heads apart, whatever t
     for (std::size_t const threads : {1U, 3U}) {
       CAPTURE(head_width);
       CAPTURE(threads);
-      CHECK(error<A>({3, 5, head_width, {9, 1, 17, 2}}, threads) < small);
+      CHECK(error<A>({3, 5, head_width, {9, 1, 17, 2}, 1.0F, 16}, threads) < small);
     }
   }
 }
@@ -134,17 +141,22 @@ TEST_CASE_TEMPLATE("attention to nearly one token alone", A, POCKETLLM_TEST_WIDT
   CHECK(error<A>({1, 2, 64, {33, 40}, 20.0F}) < 3e-4);
 }
 
-TEST_CASE("the number of threads changes no bit of attention") {
-  Shape const s{2, 3, 16, {9, 1, 17, 2}};
-  std::vector<std::vector<float>> results;
-  for (std::size_t const threads : {1U, 3U}) {
-    Data const d(s);
-    std::vector<float>& q = results.emplace_back(d.q);
-    Runtime runtime(threads);
-    layers::attention({q.data(), s.lanes, d.rows, d.cols}, {d.k.data(), s.lanes, d.rows, d.cols},
-                      {d.v.data(), s.lanes, d.rows, d.cols}, d.offsets, s.heads, runtime);
-  }
-  CHECK(results[0] == results[1]);
+TEST_CASE("the number of threads changes no bit of attention, nor does the distance of rows") {
+  Shape const together{2, 3, 16, {9, 1, 17, 2}};
+  Shape const apart{2, 3, 16, {9, 1, 17, 2}, 1.0F, 5};
+  auto const expected = Data(together).attend(1);
+  CHECK(Data(together).attend(3) == expected);
+  CHECK(Data(apart).attend(1) == expected);
+}
+
+TEST_CASE("attention of activations that do not belong together is an error") {
+  naive::Activations q(1, 3, 12, 0, 1), other(1, 3, 12, 4, 1), wide(1, 3, 16, 0, 1);
+  std::vector<std::size_t> const offsets{0, 3};
+  Runtime runtime(1);
+  CHECK_THROWS_AS(layers::attention(q.view(), other.view(), q.view(), offsets, 3, runtime), Error);
+  CHECK_THROWS_AS(layers::attention(q.view(), q.view(), wide.view(), offsets, 3, runtime), Error);
+  CHECK_THROWS_WITH_AS(layers::attention(q.view(), q.view(), q.view(), offsets, 5, runtime),
+                       doctest::Contains("attention of 5 heads"), Error);
 }
 
 TEST_CASE_TEMPLATE("softmax is the naive one for all lengths", A, POCKETLLM_TEST_WIDTHS) {

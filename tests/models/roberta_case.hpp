@@ -128,8 +128,10 @@ models::Roberta<float> written_at(models::Roberta<T> const& model, P const& pert
     std::vector<float>& values = weights.emplace_back();
     std::vector<float> z(w.cols());
     for (std::size_t r = 0; r < w.rows(); ++r) {
-      random::fill_row<simd::scalar>(perturbation, {point.seed, w.key()}, r, 0, w.cols(), z.data());
       double const c = w.trained() ? static_cast<double>(point.coefficient) : 0.0;
+      if (c != 0.0) {
+        random::fill_row<simd::scalar>(perturbation, {point.seed, w.key()}, r, 0, w.cols(), z.data());
+      }
       for (std::size_t i = 0; i < w.cols(); ++i) {
         double const theta = static_cast<double>(to_float(w.row(r)[i]));
         values.push_back(static_cast<float>(theta + c * static_cast<double>(z[i])));

@@ -62,12 +62,10 @@ TEST_CASE("the number of threads changes no bit") {
     CAPTURE(name);
     auto const model = roberta::load<float>(name);
     Runtime one(1), three(3);
-    std::vector<random::Point> const points{{5, 0.01F}, {5, -0.01F}, random::origin};
+    std::vector<random::Point> const points{{5, 0.01F}, random::origin};
     auto const at = random::perturb(random::Gaussian{}, points);
-    for (Json const& batch : roberta::batches(name)) {
-      Examples const examples(batch);
-      CHECK(roberta::run(model, examples, at, one) == roberta::run(model, examples, at, three));
-    }
+    Examples const examples(roberta::batches(name).back());
+    CHECK(roberta::run(model, examples, at, one) == roberta::run(model, examples, at, three));
   }
 }
 

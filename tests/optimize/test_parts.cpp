@@ -157,7 +157,7 @@ TEST_CASE("patterns of names") {
     char const *pattern, *name;
     bool matches;
   };
-  for (auto const& [pattern, name, matches] : std::vector<Case>{
+  for (Case const& c : std::vector<Case>{
            {"", "", true},           {"", "a", false},          {"*", "", true},
            {"*", "a.b", true},       {"?", "", false},          {"?", "a", true},
            {"?", "ab", false},       {"a?c", "abc", true},      {"a?c", "ac", false},
@@ -168,9 +168,9 @@ TEST_CASE("patterns of names") {
            {"*aab*", "aaaab", true}, {"a.b", "a_b", false},     {"A", "a", false},
            {"*?", "", false},        {"*?", "ab", true},        {"[a]", "a", false},
        }) {
-    CAPTURE(std::string(pattern));
-    CAPTURE(std::string(name));
-    CHECK(matches_glob(pattern, name) == matches);
+    CAPTURE(std::string(c.pattern));
+    CAPTURE(std::string(c.name));
+    CHECK(matches_glob(c.pattern, c.name) == c.matches);
   }
   static_assert(matches_glob("*.attention.*.weight", "layer.0.attention.self.query.weight"));
   // a pattern that takes exponential time when stars are tried one within the other

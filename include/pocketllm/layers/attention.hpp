@@ -103,8 +103,8 @@ private:
 template <class A = simd::native>
 void attention(Lanes<float> q, Lanes<float const> k, Lanes<float const> v,
                std::span<std::size_t const> offsets, std::size_t heads, Runtime& runtime) {
-  require(q.cols == k.cols && q.cols == v.cols && q.stride == k.stride && q.stride == v.stride &&
-              q.cols % heads == 0,
+  require(heads != 0 && q.cols == k.cols && q.cols == v.cols && q.stride == k.stride &&
+              q.stride == v.stride && q.cols % heads == 0,
           "attention of ", heads, " heads: Q, K and V have ", q.cols, ", ", k.cols, " and ", v.cols,
           " columns, their rows are ", q.stride, ", ", k.stride, " and ", v.stride, " apart");
   using Head = detail::AttentionHead<A>;

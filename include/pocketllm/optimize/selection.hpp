@@ -5,8 +5,10 @@
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/tensor/visit.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <string_view>
+#include <vector>
 
 namespace pocketllm::optimize {
 
@@ -34,32 +36,48 @@ namespace pocketllm::optimize {
   return p == pattern.size();
 }
 
-/// Whether `name` matches one of several patterns with commas between them.
-[[nodiscard]] constexpr bool matches_any_glob(std::string_view patterns, std::string_view name) noexcept {
+namespace detail {
+
+/// The patterns between the commas, without spaces around them.
+[[nodiscard]] inline std::vector<std::string_view> split_patterns(std::string_view patterns) {
+  std::vector<std::string_view> parts;
   while (true) {
     std::size_t const comma = patterns.find(',');
-    if (matches_glob(patterns.substr(0, comma), name)) {
-      return true;
-    }
+    std::string_view part = patterns.substr(0, comma);
+    part.remove_prefix(std::min(part.find_first_not_of(' '), part.size()));
+    parts.push_back(part.substr(0, part.find_last_not_of(' ') + 1));
     if (comma == std::string_view::npos) {
-      return false;
+      return parts;
     }
     patterns.remove_prefix(comma + 1);
   }
 }
 
+} // namespace detail
+
 /// Trains the tensors whose names match one of `patterns` (with commas between them) and freezes all others.
-/// Returns the number of trained parameters. Throws Error when there are none.
+/// Returns the number of trained parameters. Throws Error when a pattern matches nothing: it would be a
+/// typing error.
 template <tensor::HasTensors Model>
 std::size_t select_trained(Model& model, std::string_view patterns) {
+  std::vector<std::string_view> const globs = detail::split_patterns(patterns);
+  std::vector<bool> used(globs.size());
   std::size_t parameters = 0;
   tensor::for_each_tensor(model, [&](auto& tensor) {
-    tensor.set_trained(matches_any_glob(patterns, tensor.name()));
-    parameters += tensor.trained() ? tensor.size() : 0;
+    bool trained = false;
+    for (std::size_t i = 0; i < globs.size(); ++i) {
+      bool const matches = matches_glob(globs[i], tensor.name());
+      used[i] = used[i] || matches;
+      trained = trained || matches;
+    }
+    tensor.set_trained(trained);
+    parameters += trained ? tensor.size() : 0;
   });
-  require(
-      parameters != 0, "no tensor of the model matches \"", patterns,
-      "\"; patterns are names as in the model's file, with * for any characters and commas between patterns");
+  for (std::size_t i = 0; i < globs.size(); ++i) {
+    require(used[i], "no tensor of the model matches \"", globs[i],
+            "\"; patterns are names as in the model's file, with * for any characters and commas between "
+            "patterns");
+  }
   return parameters;
 }
 

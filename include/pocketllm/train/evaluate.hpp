@@ -2,6 +2,7 @@
 // A classifier's answers on examples, with the unperturbed weights.
 #pragma once
 
+#include <pocketllm/core/error.hpp>
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/train/objective.hpp>
@@ -22,11 +23,13 @@ struct Evaluation {
   double loss = 0.0;                    ///< mean cross-entropy
 };
 
-/// Evaluates all examples, `batch_size` of similar length at a time. The model is only read.
+/// Evaluates all examples, `batch_size` of similar length at a time. The model is only read. Throws Error for
+/// a batch size of 0.
 template <class Objective, class Model, random::Perturbation P = random::Gaussian>
 [[nodiscard]] Evaluation evaluate(Objective const& objective, Model const& model,
                                   std::span<typename Objective::Example const> examples,
                                   std::size_t batch_size, Runtime& runtime, P const& perturbation = {}) {
+  require(batch_size > 0, "a batch size of 0; ask for at least 1 example");
   std::vector<std::size_t> order(examples.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {

@@ -6,9 +6,11 @@
 #include <pocketllm/models/batch.hpp>
 #include <pocketllm/text/label_word.hpp>
 #include <pocketllm/text/prompt_template.hpp>
+#include <pocketllm/text/quote.hpp>
 #include <pocketllm/text/tokenizer.hpp>
 #include <pocketllm/train/objective.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -47,7 +49,8 @@ public:
   };
 
   /// `prompt` is a template with one {mask} (text/prompt_template.hpp); `words` holds a label word for each
-  /// class, each a single token. Prompts are cut to `max_tokens`. Throws Error for a word of several tokens.
+  /// class, each a single token. Prompts are cut to `max_tokens`. Throws Error for a word of several tokens
+  /// and for one of two classes.
   MaskedPrompt(Tokenizer const& tokenizer, std::string_view prompt, std::span<std::string const> words,
                std::size_t max_tokens)
       : tokenizer_(&tokenizer), template_(prompt), max_tokens_(max_tokens) {
@@ -55,7 +58,10 @@ public:
             " masks; write {mask} once");
     require(words.size() >= 2, "a classifier needs at least two label words, not ", words.size());
     for (std::string const& word : words) {
-      words_.push_back(text::label_word_id(tokenizer, word, template_.mask_follows_space()));
+      std::int32_t const id = text::label_word_id(tokenizer, word, template_.mask_follows_space());
+      require(std::find(words_.begin(), words_.end(), id) == words_.end(), "label word ", text::quote(word),
+              " stands for two classes, which could not be told apart; choose another for one of them");
+      words_.push_back(id);
     }
   }
 

@@ -40,13 +40,13 @@ struct Outcome {
   enum class Reason : std::uint8_t {
     finished, ///< all steps done
     stopped,  ///< asked to stop, between two steps
-    diverged, ///< a loss was not a finite number; the weights are those before that step
+    diverged, ///< a loss or a slope was not a finite number; the weights are those before that step
   };
   Reason reason = Reason::finished;
   std::uint64_t next_step = 0; ///< the step that a continued run would begin with
 };
 
-/// Called after every step; false asks to stop.
+/// Called after every step; false asks to stop. May be empty.
 using StepCallback = std::function<bool(StepReport const&)>;
 
 /// Zeroth-order training of `model` on `examples`. Every part is a type of the caller's choice; all state
@@ -82,6 +82,9 @@ public:
       }
       optimize::Gradient const gradient = estimator_.gradient(points, losses);
       rule_.learning_rate = schedule_.at(step);
+      if (!is_finite(gradient, rule_.learning_rate)) { // which the update would carry into every weight
+        return {Outcome::Reason::diverged, step};
+      }
       rule_(model_, perturbation_, gradient, runtime_);
       std::chrono::duration<double> const took = std::chrono::steady_clock::now() - began;
       float const loss =
@@ -94,6 +97,12 @@ public:
   }
 
 private:
+  [[nodiscard]] static bool is_finite(optimize::Gradient const& gradient, float learning_rate) {
+    return std::all_of(gradient.begin(), gradient.end(), [&](optimize::Slope const& slope) {
+      return std::isfinite(learning_rate * slope.slope);
+    });
+  }
+
   Model& model_;
   Objective objective_;
   std::span<Example const> examples_;

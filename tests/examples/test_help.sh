@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# --help names every option, with its default, within 80 columns.
+. "$(dirname "$0")/common.sh"
+
+for flag in --help -h; do
+  run "$flag"
+  expect_success 'Fine-tunes a masked language model'
+done
+for option in --model --data --test-data --text-column --label-column --template --label-words --k-shot \
+  --test-size --max-tokens --steps --batch --learning-rate --epsilon --schedule --warm-up --weight-decay \
+  --perturbation --train --seed --group-by-length --storage --threads --out --metrics --plot --predictions \
+  --eval-every --help; do
+  [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
+done
+[ "$(grep -c '(required)' out.txt)" -eq 3 ] || complain 'not three required options'
+expect_success '(default: 1e-06)'
+expect_success '(default: {text} It was {mask}.)'
+[ -z "$(grep -E '.{81}' out.txt)" ] || complain 'a line is wider than 80 columns'
+[ -z "$(grep -E ' $' out.txt)" ] || complain 'a line ends in a space'
+finish

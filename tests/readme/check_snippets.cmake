@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every block of C++ in the README is part of a program under examples/, to the letter, so that it compiles and runs.
+# cmake -DSOURCE_DIR=... -P check_snippets.cmake
+file(READ ${SOURCE_DIR}/README.md readme)
+file(GLOB sources ${SOURCE_DIR}/examples/*.cpp)
+set(programs "")
+foreach(source ${sources})
+  file(READ ${source} text)
+  string(APPEND programs "${text}")
+endforeach()
+
+set(found 0)
+while(readme MATCHES "```cpp\n(([^`]|`[^`])*)\n```")
+  set(block "${CMAKE_MATCH_1}")
+  string(FIND "${programs}" "${block}" place)
+  if(place EQUAL -1)
+    message(FATAL_ERROR "README.md shows C++ that is in no program under examples/:\n${block}")
+  endif()
+  math(EXPR found "${found} + 1")
+  string(FIND "${readme}" "```cpp\n" begin)
+  math(EXPR begin "${begin} + 7")
+  string(SUBSTRING "${readme}" ${begin} -1 readme)
+endwhile()
+if(found EQUAL 0)
+  message(FATAL_ERROR "README.md shows no C++ at all")
+endif()
