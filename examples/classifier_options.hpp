@@ -2,13 +2,19 @@
 // The command line of finetune_classifier.
 #pragma once
 
-#include <pocketllm/optimize/schedule.hpp>
+#include "help_text.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <charconv>
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
+#include <iostream>
+#include <limits>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace examples {
@@ -41,147 +47,202 @@ struct ClassifierOptions {
 
 namespace detail {
 
+/// A check of CLI11: a whole number in a range.
+inline CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
+  auto const check = [least, most](std::string& text) -> std::string {
+    std::int64_t value = 0;
+    char const* const end = text.data() + text.size();
+    auto const [stop, error] = std::from_chars(text.data(), end, value);
+    if (stop != end || error == std::errc::invalid_argument) {
+      return "\"" + text + "\" is not a whole number";
+    }
+    if (error != std::errc() || value > most) {
+      return text + " is too large; give at most " + std::to_string(most);
+    }
+    return value < least ? text + " is too small; give at least " + std::to_string(least) : std::string();
+  };
+  return {check, ""};
+}
+
+/// A check of CLI11: a number that is above zero as a float, or zero where that is allowed.
+inline CLI::Validator number(bool zero_allowed) {
+  auto const check = [zero_allowed](std::string& text) -> std::string {
+    char* stop = nullptr;
+    float const value = std::strtof(text.c_str(), &stop);
+    bool const whole = !text.empty() && *stop == '\0' && std::isfinite(value);
+    bool const positive = value > 0.0F || (zero_allowed && value == 0.0F);
+    return whole && positive
+               ? std::string()
+               : "\"" + text + "\" is not a " + (zero_allowed ? "number from 0" : "positive number");
+  };
+  return {check, ""};
+}
+
+/// A check of CLI11: one of the words that the description lists.
+inline CLI::Validator one_of(std::vector<std::string> words) {
+  return CLI::IsMember(std::move(words)).description("");
+}
+
+// Above any use, so that a slip of the keyboard is noticed.
+inline constexpr std::int64_t most_steps = 1'000'000'000'000;
+inline constexpr std::int64_t most_examples = 1'000'000'000;
+
 inline void add_data(CLI::App& app, ClassifierOptions& o) {
+  app.option_defaults()->group("Model and data");
   app.add_option("--model", o.model,
-                 "Directory of the model: config.json, model.safetensors, tokenizer files")
+                 "Directory of a RoBERTa: config.json, model.safetensors, tokenizer files")
       ->required()
-      ->group("Model and data");
+      ->type_name("DIR");
   app.add_option("--data", o.data, "Labelled texts: .tsv or .csv with a header, or .jsonl")
       ->required()
-      ->group("Model and data");
+      ->type_name("FILE");
   app.add_option("--test-data", o.test_data, "Texts to test on; without it some of --data are held out")
-      ->group("Model and data");
+      ->type_name("FILE");
   app.add_option("--text-column", o.text_columns,
-                 "Column with the text; several may be given, each by its name a field of "
-                 "the template (a single one is {text} as well)")
-      ->capture_default_str()
-      ->group("Model and data");
+                 "Column with the text. Several may be given; each is a field of the template by its name, "
+                 "a single one is {text} as well (default: text)")
+      ->type_name("NAME");
   app.add_option("--label-column", o.label_column, "Column with the label")
       ->capture_default_str()
-      ->group("Model and data");
-  app.add_option("--template", o.prompt,
-                 "The prompt: fields in braces, and {mask} where the label word belongs")
+      ->type_name("NAME");
+  app.add_option("--template", o.prompt, "The prompt: {mask} where the label word belongs, columns in braces")
       ->capture_default_str()
-      ->group("Model and data");
+      ->type_name("TEXT");
   app.add_option("--label-words", o.label_words,
-                 "A word for each label, e.g. spam=commercial,ham=personal; each must be a "
-                 "single token of the model")
+                 "A word for each label, as in ham=personal,spam=commercial; each must be a single token of "
+                 "the model")
       ->required()
       ->delimiter(',')
-      ->group("Model and data");
-  app.add_option("--k-shot", o.k_shot,
-                 "Examples of each class to train on, chosen by the seed (default: all)")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
-      ->group("Model and data");
+      ->type_name("LABEL=WORD,...");
+  app.add_option("--k-shot", o.k_shot, "Examples of each class to train on (default: all)")
+      ->check(whole_number(1, most_examples))
+      ->type_name("N");
   app.add_option("--test-size", o.test_size,
-                 "Examples to hold out when there is no --test-data, the same number of each class")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+                 "Examples to hold out when there is no --test-data, as many of each class")
+      ->check(whole_number(1, most_examples))
       ->capture_default_str()
-      ->group("Model and data");
-  app.add_option("--max-tokens", o.max_tokens, "Longer texts are cut; the prompt never is")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))
+      ->type_name("N");
+  app.add_option("--max-tokens", o.max_tokens, "Texts are cut until the prompt is no longer than this")
+      ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
-      ->group("Model and data");
+      ->type_name("N");
 }
 
 inline void add_training(CLI::App& app, ClassifierOptions& o) {
-  app.add_option("--steps", o.steps, "Steps of two forward passes each; 0 only evaluates")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+  app.option_defaults()->group("Training");
+  app.add_option("--steps", o.steps, "Steps, each of two forward passes; 0 only evaluates")
+      ->check(whole_number(0, most_steps))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("N");
   app.add_option("--batch", o.batch, "Examples in a step")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))
+      ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("N");
   app.add_option("--learning-rate", o.learning_rate,
-                 "1e-6 suits a large model, 1e-4 a tiny one; too large and the loss grows")
-      ->check(CLI::PositiveNumber)
+                 "1e-6 suits a large model, 1e-4 a tiny one; if it is too large the loss grows")
+      ->check(number(false))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("RATE");
   app.add_option("--epsilon", o.epsilon, "How far from the weights the loss is evaluated")
-      ->check(CLI::PositiveNumber)
+      ->check(number(false))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("E");
   app.add_option("--schedule", o.schedule, "How the learning rate falls: constant, linear or cosine")
-      ->check(CLI::IsMember({"constant", "linear", "cosine"}))
+      ->check(one_of({"constant", "linear", "cosine"}))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("SHAPE");
   app.add_option("--warm-up", o.warm_up, "Steps in which the learning rate rises")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->check(whole_number(0, most_steps))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("N");
   app.add_option("--weight-decay", o.weight_decay, "On matrices; none on biases and LayerNorm")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number(true))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("D");
   app.add_option("--perturbation", o.perturbation,
                  "Random directions: gaussian, or rademacher (signs; cheaper)")
-      ->check(CLI::IsMember({"gaussian", "rademacher"}))
+      ->check(one_of({"gaussian", "rademacher"}))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("KIND");
   app.add_option("--train", o.train,
-                 "Tensors to train, by name with * and ?, commas between patterns, e.g. "
+                 "Tensors to train, by name with * and ?, commas between patterns, as in "
                  "\"*.layer.3.*,lm_head.*\"")
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("GLOB");
   app.add_option("--seed", o.seed,
-                 "Of directions, batches and the choice of examples; the same seed, the same run")
+                 "Of directions, batches and the choice of examples: the same seed, the same run")
+      ->check(whole_number(0, std::numeric_limits<std::int64_t>::max()))
       ->capture_default_str()
-      ->group("Training");
+      ->type_name("N");
   app.add_flag("--group-by-length", o.group_by_length,
-               "Batches of texts of similar length: more even steps, less mixed batches")
-      ->group("Training");
+               "Batches of texts of similar length: of more even size, but less mixed");
 }
 
 inline void add_machine(CLI::App& app, ClassifierOptions& o) {
-  app.add_option("--storage", o.storage, "Weights in memory and in --out: f32, f16 or bf16 (half the memory)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+  app.option_defaults()->group("Machine");
+  app.add_option("--storage", o.storage,
+                 "Weights in memory and in --out: f32, or f16 or bf16 in half the memory")
+      ->check(one_of({"f32", "f16", "bf16"}))
       ->capture_default_str()
-      ->group("Machine");
+      ->type_name("TYPE");
   app.add_option("--threads", o.threads, "0 for as many as the machine has")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1024}))
+      ->check(whole_number(0, 1024)) // the limit of ThreadPool
       ->capture_default_str()
-      ->group("Machine");
+      ->type_name("N");
 }
 
 inline void add_results(CLI::App& app, ClassifierOptions& o) {
+  app.option_defaults()->group("Results");
   app.add_option("--out", o.out, "Directory for the fine-tuned model, which `transformers` loads too")
-      ->group("Results");
-  app.add_option("--metrics", o.metrics, "File for the figures of each step, .csv or .jsonl")
-      ->group("Results");
-  app.add_option("--plot", o.plot, "File for the curves of loss and accuracy, .svg")->group("Results");
+      ->type_name("DIR");
+  app.add_option("--metrics", o.metrics, "The figures of each step, .csv or .jsonl")->type_name("FILE");
+  app.add_option("--plot", o.plot, "The curves of loss and accuracy, .svg")->type_name("FILE");
   app.add_option("--predictions", o.predictions,
-                 "File for a JSON line per test example: label, predicted label, score of each class")
-      ->group("Results");
+                 "A JSON line per test example: label, predicted label, score of each class")
+      ->type_name("FILE");
   app.add_option("--eval-every", o.eval_every,
-                 "Evaluate on the test examples after so many steps (default: before and after)")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
-      ->group("Results");
+                 "Also evaluate on the test examples after every N steps (default: before and after)")
+      ->check(whole_number(1, most_steps))
+      ->type_name("N");
 }
 
 } // namespace detail
 
-/// Reads the command line. Returns no value but an exit status in `status` when there is nothing to do
-/// (--help) or something is wrong, which is then said in one line.
+/// Reads the command line; of an option given twice the last one counts. Returns false with an exit status in
+/// `status` when there is nothing to do (--help) or something is wrong, which is then said in one line.
 inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status) {
-  CLI::App app(
-      "Fine-tunes a masked language model (RoBERTa) as a text classifier by forward passes alone (MeZO).\n"
-      "The label words' scores in the place of {mask} are the scores of the classes.\n\n"
-      "  finetune_classifier --model roberta-large --data sms.tsv --text-column SMS --label-column Label \\\n"
-      "    --template 'This is a {mask} message: {text}' --label-words ham=personal,spam=commercial --out "
-      "mine\n",
-      "finetune_classifier");
+  CLI::App app("Fine-tunes a masked language model (RoBERTa) as a text classifier by forward\n"
+               "passes alone (MeZO). A class's score is that of its label word in the place of\n"
+               "{mask}.\n\n"
+               "  finetune_classifier --model roberta-large --data sms.tsv \\\n"
+               "    --text-column SMS --label-column Label \\\n"
+               "    --template 'This is a {mask} message: {text}' \\\n"
+               "    --label-words ham=personal,spam=commercial --out mine\n\n"
+               "Ctrl-C ends the training after the step under way, and writes what there is.",
+               "finetune_classifier");
+  app.formatter_fn(help_text);
+  app.set_help_flag();
+  app.option_defaults()->take_last();
   detail::add_data(app, options);
   detail::add_training(app, options);
   detail::add_machine(app, options);
   detail::add_results(app, options);
-  app.failure_message([](CLI::App const* self, CLI::Error const& error) {
-    return self->get_name() + ": " + error.what() + " (--help tells more)\n";
-  });
+  app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end
+  app.get_option("--text-column")->take_all();
+  app.get_option("--label-words")->take_all();
   try {
     app.parse(argc, argv);
+  } catch (CLI::CallForHelp const& help) {
+    status = app.exit(help);
+    return false;
+  } catch (CLI::ExtrasError const&) {
+    std::cerr << app.get_name() << ": " << app.remaining().front()
+              << " is not known; --help lists the options\n";
+    status = 2;
+    return false;
   } catch (CLI::ParseError const& error) {
-    status = app.exit(error) == 0 ? 0 : 2;
+    std::cerr << app.get_name() << ": " << error.what() << " (--help tells more)\n";
+    status = 2;
     return false;
   }
   return true;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fine-tunes a RoBERTa as a text classifier by forward passes alone: finetune_classifier --help
 #include "classifier_options.hpp"
+#include "result_files.hpp"
 #include <pocketllm/pocketllm.hpp>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <cmath>
 #include <exception>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -64,8 +64,23 @@ Data read_data(Options const& o, Labels const& labels) {
   return data;
 }
 
+/// Throws Error unless the template has text of the data in it, and nothing else.
+void check_template(pl::text::PromptTemplate const& prompt, std::vector<std::string> const& columns) {
+  std::vector<std::string> known = columns;
+  if (columns.size() == 1 && columns.front() != "text") {
+    known.emplace_back("text");
+  }
+  for (std::string const& name : prompt.field_names()) {
+    pl::require(std::find(known.begin(), known.end(), name) != known.end(), "--template: {", name,
+                "} is no text column; the columns are: ", pl::text::name_list(known));
+  }
+  pl::require(!prompt.field_names().empty(), "--template: no text column in it; write {", known.back(),
+              "} where the text belongs");
+}
+
 /// The prompts of all examples. A single text column may be called {text} in the template.
 Examples encode(Objective const& objective, pl::text::Dataset const& data) {
+  check_template(objective.prompt(), data.field_names);
   Examples examples;
   for (pl::text::Example const& example : data.examples) {
     std::vector<pl::text::Field> fields;
@@ -84,12 +99,16 @@ std::string percent(double share) {
   return pl::concat(std::fixed, std::setprecision(1), 100.0 * share, " %");
 }
 
+std::string millions(std::size_t count) {
+  return pl::concat(std::setprecision(3), static_cast<double>(count) / 1e6, " million");
+}
+
 /// Model, data and everything that is written, for one storage type and one kind of direction.
 template <class T, class P>
 class Run {
 public:
-  Run(Options const& options, pl::train::StopFlag const& stop)
-      : o_(options), stop_(stop), labels_(parse_labels(options.label_words)),
+  explicit Run(Options const& options)
+      : o_(options), labels_(parse_labels(options.label_words)),
         model_(pl::io::load<pl::models::Roberta<T>>(options.model)),
         tokenizer_(pl::text::load_tokenizer(options.model)),
         objective_(tokenizer_, options.prompt, labels_.words, max_tokens()),
@@ -98,16 +117,16 @@ public:
 
   int operator()() {
     std::size_t const trained = pl::optimize::select_trained(model_, o_.train);
-    describe(trained);
+    examples::check_results(o_);
     if (!o_.metrics.empty()) {
       log_.emplace(o_.metrics);
     }
+    describe(trained);
     began_ = pl::train::steady_seconds();
     pl::train::Evaluation result = test(0);
-    report("before", result);
-    pl::train::Outcome outcome;
+    report(o_.steps > 0 ? "before" : "result", result);
+    pl::train::Outcome const outcome = train_and_save();
     if (o_.steps > 0) {
-      outcome = train();
       result = evaluation_step_ == outcome.next_step ? last_evaluation_ : test(outcome.next_step);
       report("after", result);
     }
@@ -124,12 +143,11 @@ private:
 
   void describe(std::size_t trained) const {
     std::size_t const parameters = pl::tensor::parameter_count(model_);
-    std::cout << "model    " << o_.model.string() << ": RoBERTa, " << std::fixed << std::setprecision(1)
-              << static_cast<double>(parameters) / 1e6 << " million weights, "
-              << static_cast<double>(trained) / 1e6 << " trained, "
+    std::cout << "model    " << o_.model.string() << ": RoBERTa, " << millions(parameters) << " weights, "
+              << (trained == parameters ? "all" : millions(trained)) << " trained, "
               << pl::train::format_bytes(pl::tensor::weight_bytes(model_)) << " as " << o_.storage << '\n'
               << "data     " << data_.train.size() << " examples to train on, " << data_.test.size()
-              << " to test on, none twice\n"
+              << " to test on" << (o_.test_data.empty() ? ", none twice" : "") << '\n'
               << "prompt   " << o_.prompt << "  (";
     for (std::size_t i = 0; i < labels_.names.size(); ++i) {
       std::cout << (i == 0 ? "" : ", ") << labels_.names[i] << " = " << labels_.words[i];
@@ -141,15 +159,13 @@ private:
     constexpr std::size_t batch = 32; // more only costs memory
     pl::train::Evaluation result = pl::train::evaluate(objective_, model_, test_, batch, runtime_, P{});
     auto const metrics = pl::train::compute_metrics(result.labels, result.predictions, objective_.classes());
-    if (log_) {
-      log_->append({.step = step,
-                    .loss = {},
-                    .learning_rate = {},
-                    .seconds = pl::train::steady_seconds() - began_,
-                    .eval_loss = result.loss,
-                    .accuracy = metrics.accuracy,
-                    .macro_f1 = metrics.macro_f1});
-    }
+    log({.step = step,
+         .loss = {},
+         .learning_rate = {},
+         .seconds = pl::train::steady_seconds() - began_,
+         .eval_loss = result.loss,
+         .accuracy = metrics.accuracy,
+         .macro_f1 = metrics.macro_f1});
     curve_.accuracies.push_back({static_cast<double>(step), metrics.accuracy});
     evaluation_step_ = step;
     last_evaluation_ = result;
@@ -159,11 +175,42 @@ private:
   [[nodiscard]] std::string summary(pl::train::Evaluation const& result) const {
     auto const metrics = pl::train::compute_metrics(result.labels, result.predictions, objective_.classes());
     return pl::concat("accuracy ", percent(metrics.accuracy), "  macro-F1 ", percent(metrics.macro_f1),
-                      "  loss ", std::fixed, std::setprecision(3), result.loss);
+                      "  loss ", std::isnan(result.loss) ? "nan" : pl::train::fixed(result.loss, 3));
   }
 
   void report(char const* when, pl::train::Evaluation const& result) const {
     std::cout << std::left << std::setw(9) << when << summary(result) << std::endl;
+  }
+
+  /// A disk that is full must not cost the training: the figures end, and the error is reported at the end.
+  void log(pl::train::MetricsRow const& row) {
+    try {
+      if (log_) {
+        log_->append(row);
+      }
+    } catch (pl::Error const& error) {
+      log_.reset();
+      log_error_ = error.what();
+    }
+  }
+
+  /// The model is saved before anything else can go wrong. Until then the first Ctrl-C ends the training
+  /// after the step that is under way.
+  pl::train::Outcome train_and_save() {
+    pl::train::Outcome outcome;
+    std::optional<pl::train::StopSignal> signal;
+    if (o_.steps > 0) {
+      signal.emplace(stop_);
+      outcome = train();
+    }
+    if (outcome.reason == pl::train::Outcome::Reason::stopped) {
+      std::cout << "stopped after " << outcome.next_step << " of " << o_.steps
+                << " steps; what follows and what is written is from there" << std::endl;
+    }
+    if (!o_.out.empty()) {
+      pl::io::save(model_, o_.out, {o_.model, {}});
+    }
+    return outcome;
   }
 
   pl::train::Outcome train() {
@@ -196,15 +243,13 @@ private:
     progress.update(done, static_cast<double>(step.loss));
     curve_.losses.push_back({static_cast<double>(done), static_cast<double>(step.loss)});
     training_seconds_ += step.seconds;
-    if (log_) {
-      log_->append({.step = done,
-                    .loss = static_cast<double>(step.loss),
-                    .learning_rate = static_cast<double>(step.learning_rate),
-                    .seconds = pl::train::steady_seconds() - began_,
-                    .eval_loss = {},
-                    .accuracy = {},
-                    .macro_f1 = {}});
-    }
+    log({.step = done,
+         .loss = static_cast<double>(step.loss),
+         .learning_rate = static_cast<double>(step.learning_rate),
+         .seconds = pl::train::steady_seconds() - began_,
+         .eval_loss = {},
+         .accuracy = {},
+         .macro_f1 = {}});
     if (o_.eval_every != 0 && done % static_cast<std::uint64_t>(o_.eval_every) == 0) {
       progress.note(pl::concat("step ", done, "  ", summary(test(done))));
     }
@@ -221,10 +266,10 @@ private:
 
   void write_results(pl::train::Evaluation const& result) const {
     if (!o_.predictions.empty()) {
-      write_predictions(result);
+      examples::write_predictions(o_.predictions, data_.test, result);
       std::cout << "predictions in  " << o_.predictions.string() << '\n';
     }
-    if (!o_.metrics.empty()) {
+    if (log_) {
       std::cout << "figures in      " << o_.metrics.string() << '\n';
     }
     if (!o_.plot.empty()) {
@@ -232,48 +277,32 @@ private:
       std::cout << "curves in       " << o_.plot.string() << '\n';
     }
     if (!o_.out.empty()) {
-      pl::io::save(model_, o_.out, {o_.model, {}});
       std::cout << "model in        " << o_.out.string() << '\n';
     }
   }
 
-  void write_predictions(pl::train::Evaluation const& result) const {
-    std::ofstream file(o_.predictions);
-    std::size_t const classes = objective_.classes();
-    for (std::size_t i = 0; i < result.labels.size(); ++i) {
-      nlohmann::ordered_json line{{"label", labels_.names[result.labels[i]]},
-                                  {"predicted", labels_.names[result.predictions[i]]}};
-      for (std::size_t c = 0; c < classes; ++c) {
-        line["scores"][labels_.names[c]] = result.scores[i * classes + c];
-      }
-      for (std::size_t f = 0; f < data_.test.field_names.size(); ++f) {
-        line["fields"][data_.test.field_names[f]] = data_.test.examples[i].fields[f];
-      }
-      file << line.dump() << '\n';
-    }
-    file.flush();
-    pl::require(file.good(), o_.predictions.string(),
-                ": cannot be written; check the folder and the space on the disk");
-  }
-
   [[nodiscard]] int finish(pl::train::Outcome const& outcome) const {
     using Reason = pl::train::Outcome::Reason;
-    if (outcome.reason == Reason::stopped) {
-      std::cout << "stopped after " << outcome.next_step << " of " << o_.steps
-                << " steps; what is written above is of that step\n";
-    }
     if (outcome.reason == Reason::diverged) {
       std::cerr
-          << "finetune_classifier: the loss of step " << outcome.next_step
-          << " is not a finite number; the weights are those before it. Try a tenth of --learning-rate ("
+          << "finetune_classifier: step " << outcome.next_step + 1
+          << ": the loss is not a finite number; the weights are those before that step. Try a tenth of "
+             "--learning-rate ("
           << o_.learning_rate << ")\n";
       return 1;
+    }
+    if (!log_error_.empty()) {
+      std::cerr << "finetune_classifier: --metrics " << log_error_ << '\n';
+      return 1;
+    }
+    if (outcome.reason == Reason::stopped) {
+      return 128 + stop_.signal(); // as shells report a program that a signal ended
     }
     return 0;
   }
 
   Options const& o_;
-  pl::train::StopFlag const& stop_;
+  pl::train::StopFlag stop_;
   Labels labels_;
   pl::models::Roberta<T> model_;
   pl::text::BytePairTokenizer tokenizer_;
@@ -282,6 +311,7 @@ private:
   Examples train_, test_;
   pl::Runtime runtime_;
   std::optional<pl::train::MetricsLog> log_;
+  std::string log_error_;
   pl::train::TrainingPlot curve_;
   pl::train::Evaluation last_evaluation_;
   std::uint64_t evaluation_step_ = 0;
@@ -289,18 +319,16 @@ private:
 };
 
 template <class T>
-int run_with(Options const& options, pl::train::StopFlag const& stop) {
-  return options.perturbation == "gaussian" ? Run<T, pl::random::Gaussian>(options, stop)()
-                                            : Run<T, pl::random::Rademacher>(options, stop)();
+int run_with(Options const& options) {
+  return options.perturbation == "gaussian" ? Run<T, pl::random::Gaussian>(options)()
+                                            : Run<T, pl::random::Rademacher>(options)();
 }
 
 int run(Options const& options) {
-  pl::train::StopFlag stop;
-  pl::train::StopSignal const signal(stop); // Ctrl-C ends after the step that is under way
   if (options.storage == "f16") {
-    return run_with<pl::f16>(options, stop);
+    return run_with<pl::f16>(options);
   }
-  return options.storage == "bf16" ? run_with<pl::bf16>(options, stop) : run_with<float>(options, stop);
+  return options.storage == "bf16" ? run_with<pl::bf16>(options) : run_with<float>(options);
 }
 
 } // namespace
@@ -313,6 +341,10 @@ int main(int argc, char** argv) {
   }
   try {
     return run(options);
+  } catch (std::bad_alloc const&) {
+    std::cerr
+        << "finetune_classifier: out of memory; try a smaller --batch or --max-tokens, or --storage f16\n";
+    return 1;
   } catch (std::exception const& error) {
     std::cerr << "finetune_classifier: " << error.what() << '\n';
     return 1;

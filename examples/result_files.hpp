@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// The files that finetune_classifier writes: whether they can be written, and the one of predictions.
+#pragma once
+
+#include "classifier_options.hpp"
+#include <pocketllm/core/error.hpp>
+#include <pocketllm/io/atomic_directory.hpp>
+#include <pocketllm/io/model_directory.hpp>
+#include <pocketllm/text/dataset.hpp>
+#include <pocketllm/train/evaluate.hpp>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <system_error>
+
+namespace examples {
+
+namespace detail {
+
+/// Throws Error when `file`, given by `option`, can certainly not be written. An empty path is none.
+inline void check_file(std::string const& option, std::filesystem::path const& file,
+                       std::filesystem::path const& out) {
+  namespace fs = std::filesystem;
+  if (file.empty()) {
+    return;
+  }
+  std::error_code ignored;
+  std::string const name = option + " " + file.string();
+  fs::path const folder = file.has_parent_path() ? file.parent_path() : ".";
+  pocketllm::require(fs::is_directory(folder, ignored), name, ": there is no directory ", folder.string(),
+                     "; create it first");
+  pocketllm::require(!fs::is_directory(file, ignored), name, ": is a directory; name a file");
+  fs::path const& written = fs::exists(file, ignored) ? file : folder;
+  bool const writable = ::access(written.c_str(), W_OK) == 0;
+  pocketllm::require(writable, name, ": no permission to write ", written.string(), "; choose another place");
+  pocketllm::require(out.empty() || !fs::equivalent(folder, out, ignored), name,
+                     ": is in the directory of --out, which is replaced as a whole; choose another place");
+}
+
+/// Throws Error when io::save would refuse to write or to replace the directory `out`. An empty path is none.
+inline void check_model_directory(std::filesystem::path const& out) {
+  namespace fs = std::filesystem;
+  if (out.empty()) {
+    return;
+  }
+  std::error_code error;
+  std::string const name = "--out " + out.string();
+  pocketllm::io::AtomicDirectory const probe(out); // that there is permission to make one
+  if (fs::exists(out, error)) {
+    pocketllm::require(fs::is_directory(out, error), name, ": is not a directory; choose another name");
+    pocketllm::require(!fs::equivalent(out, fs::current_path(error), error), name,
+                       ": is the current directory, which cannot be replaced; choose another");
+    bool const model = fs::exists(out / pocketllm::io::config_file, error);
+    pocketllm::require(model || fs::is_empty(out, error), name,
+                       ": holds something else than a model, which saving would replace; choose another");
+    for (auto const& entry : fs::directory_iterator(out, error)) {
+      pocketllm::require(!entry.is_directory(error), name, ": has a directory ",
+                         entry.path().filename().string(), ", which saving would remove; choose another");
+    }
+  }
+}
+
+} // namespace detail
+
+/// Throws Error when some result could not be written: better before hours of training than after them.
+inline void check_results(ClassifierOptions const& o) {
+  detail::check_file("--metrics", o.metrics, o.out);
+  detail::check_file("--plot", o.plot, o.out);
+  detail::check_file("--predictions", o.predictions, o.out);
+  detail::check_model_directory(o.out);
+}
+
+/// A line of JSON for each test example: label, predicted label, the score of each class, the texts. Throws
+/// Error when that cannot be written.
+inline void write_predictions(std::filesystem::path const& path, pocketllm::text::Dataset const& data,
+                              pocketllm::train::Evaluation const& result) {
+  using Json = nlohmann::ordered_json;
+  errno = 0;
+  std::ofstream file(path, std::ios::binary);
+  std::size_t const classes = data.classes.size();
+  for (std::size_t i = 0; i < result.labels.size(); ++i) {
+    Json line{{"label", data.classes[result.labels[i]]}, {"predicted", data.classes[result.predictions[i]]}};
+    for (std::size_t c = 0; c < classes; ++c) {
+      line["scores"][data.classes[c]] = result.scores[i * classes + c];
+    }
+    for (std::size_t f = 0; f < data.field_names.size(); ++f) {
+      line["fields"][data.field_names[f]] = data.examples[i].fields[f];
+    }
+    file << line.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+  }
+  file.flush();
+  pocketllm::require(file.good(), path.string(), ": cannot be written",
+                     errno != 0 ? pocketllm::concat(" (", std::strerror(errno), ")") : "",
+                     "; check the folder and the space on the disk");
+}
+
+} // namespace examples
