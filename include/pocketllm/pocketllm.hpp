@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything of pocketllm at once. The folders, from the bottom up: core, simd, random, tensor, layers, models, text, io,
-// optimize, train; each header can also be included alone.
+// Everything of pocketllm at once. The folders, from the bottom up: core, simd, random, tensor, layers,
+// models, text, io, optimize, train; each header can also be included alone.
 //
-// The letters in the shapes of comments: lanes, the points of the weights at which a loss is evaluated; rows, the tokens of all
-// sequences of a batch, one behind the other; width, the numbers that stand for a token. Arrays are row-major, so
-// X [lanes, rows, width] has the numbers of a token side by side.
+// The letters in the shapes of comments: lanes, the points of the weights at which a loss is evaluated; rows,
+// the tokens of all sequences of a batch, one behind the other; width, the numbers that stand for a token.
+// Arrays are row-major, so X [lanes, rows, width] has the numbers of a token side by side.
 #pragma once
 
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/float16.hpp>
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
-#include <pocketllm/random/noise.hpp>
-#include <pocketllm/random/perturbation.hpp>
-#include <pocketllm/random/perturbed.hpp>
-#include <pocketllm/tensor/product.hpp>
-#include <pocketllm/tensor/tensor.hpp>
-#include <pocketllm/tensor/update.hpp>
-#include <pocketllm/tensor/visit.hpp>
+#include <pocketllm/io/load.hpp>
+#include <pocketllm/io/save.hpp>
 #include <pocketllm/layers/activation.hpp>
 #include <pocketllm/layers/attention.hpp>
 #include <pocketllm/layers/embedding.hpp>
@@ -25,17 +20,22 @@
 #include <pocketllm/layers/linear.hpp>
 #include <pocketllm/models/batch.hpp>
 #include <pocketllm/models/roberta.hpp>
+#include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/optimize/schedule.hpp>
+#include <pocketllm/optimize/selection.hpp>
+#include <pocketllm/optimize/update_rule.hpp>
+#include <pocketllm/random/noise.hpp>
+#include <pocketllm/random/perturbation.hpp>
+#include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/tensor/product.hpp>
+#include <pocketllm/tensor/tensor.hpp>
+#include <pocketllm/tensor/update.hpp>
+#include <pocketllm/tensor/visit.hpp>
 #include <pocketllm/text/dataset.hpp>
 #include <pocketllm/text/label_word.hpp>
 #include <pocketllm/text/load_tokenizer.hpp>
 #include <pocketllm/text/prompt_template.hpp>
 #include <pocketllm/text/split.hpp>
-#include <pocketllm/io/load.hpp>
-#include <pocketllm/io/save.hpp>
-#include <pocketllm/optimize/estimator.hpp>
-#include <pocketllm/optimize/schedule.hpp>
-#include <pocketllm/optimize/selection.hpp>
-#include <pocketllm/optimize/update_rule.hpp>
 #include <pocketllm/train/batches.hpp>
 #include <pocketllm/train/confusion_table.hpp>
 #include <pocketllm/train/evaluate.hpp>

@@ -3,23 +3,23 @@
 . "$(dirname "$0")/common.sh"
 
 # --steps 0 only evaluates.
-classify --steps 0 --k-shot 4 --test-size 600 --predictions p.jsonl
+classify --steps 0 --k-shot 4 --test-size "$many" --predictions p.jsonl
 expect_success 'predictions in  p.jsonl'
 [ "$(grep -c '^result ' out.txt)" -eq 1 ] || complain 'not one result'
 [ -z "$(grep -E '^(before|after|step|training)' out.txt)" ] || complain 'something was trained'
-[ "$(wc -l <p.jsonl)" -eq 600 ] || complain 'not 600 predictions'
+[ "$(wc -l <p.jsonl)" -eq "$many" ] || complain "not $many predictions"
 number='-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?'
 line="^\{\"label\":\"(ham|spam)\",\"predicted\":\"(ham|spam)\",\"scores\":\{\"ham\":$number,\"spam\":$number\},\"fields\":\{\"SMS\":\".*\"\}\}\$"
-[ "$(grep -cE "$line" p.jsonl)" -eq 600 ] || complain 'a prediction is not as expected'
-[ "$(grep -c '^{"label":"ham"' p.jsonl)" -eq 300 ] || complain 'not half of them are ham'
+[ "$(grep -cE "$line" p.jsonl)" -eq "$many" ] || complain 'a prediction is not as expected'
+[ "$(grep -c '^{"label":"ham"' p.jsonl)" -eq $((many / 2)) ] || complain 'not half of them are ham'
 # Every line is JSON to a reader that is strict, the program's own.
 run --model "$model" --data p.jsonl --test-data p.jsonl --text-column predicted --label-column label \
   --label-words ham=personal,spam=commercial --template 'This is a {mask} message: {text}' --steps 0
-expect_success '600 to test on'
+expect_success "$many to test on"
 [ -z "$(grep 'none twice' out.txt)" ] || complain 'test data that were trained on are not none twice'
 right=$(grep -cE '"label":"(ham|spam)","predicted":"\1"' p.jsonl)
-expected=$(awk "BEGIN { printf \"%.1f\", $right / 6 }")
-classify --steps 0 --k-shot 4 --test-size 600
+expected=$(awk "BEGIN { printf \"%.1f\", 100 * $right / $many }")
+classify --steps 0 --k-shot 4 --test-size "$many"
 expect_success "result   accuracy $expected %"
 
 # All results at once, in both formats of figures, overwriting what was there.

@@ -10,7 +10,7 @@ fi
 start() {
   set -- --model "$model" --data "$data" --text-column SMS --label-column Label \
     --label-words ham=personal,spam=commercial --template 'This is a {mask} message: {text}' \
-    --max-tokens 64 --k-shot 8 --test-size 20 --steps 1000000 --metrics figures.csv --out model
+    --max-tokens "$tokens" --batch "$batch" --k-shot 8 --test-size 20 --steps 1000000 --metrics figures.csv --out model
   if [ "$signal" = INT ]; then
     env --default-signal=INT "$program" "$@" >out.txt 2>err.txt &
   else

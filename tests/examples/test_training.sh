@@ -3,7 +3,7 @@
 . "$(dirname "$0")/common.sh"
 
 short() {
-  classify --k-shot 32 --test-size 60 --steps 8 --learning-rate 1e-4 "$@"
+  classify --k-shot "$shots" --test-size "$some" --batch "$batch" --steps 8 --learning-rate 1e-4 "$@"
 }
 
 # The figures without the seconds.
@@ -30,7 +30,7 @@ check 'the same weights with two threads' cmp one/model.safetensors two/model.sa
 [ "$(wc -l <one.txt)" -eq 11 ] || complain 'not a header, two evaluations and eight steps'
 
 # What was written is what was evaluated.
-classify --k-shot 32 --test-size 60 --steps 0 --model one
+classify --k-shot "$shots" --test-size "$some" --steps 0 --model one
 expect_success 'result '
 [ "$(result_of result)" = "$after" ] || complain "$(result_of result) instead of $after"
 
@@ -44,7 +44,7 @@ for storage in f16 bf16; do
   short --storage "$storage" --out "$storage"
   expect_success "as $storage"
   after=$(result_of after)
-  classify --k-shot 32 --test-size 60 --steps 0 --storage "$storage" --model "$storage"
+  classify --k-shot "$shots" --test-size "$some" --steps 0 --storage "$storage" --model "$storage"
   [ "$(result_of result)" = "$after" ] || complain "$storage: $(result_of result) instead of $after"
 done
 short --perturbation rademacher --schedule cosine --warm-up 2 --weight-decay 0.01 --group-by-length
@@ -54,5 +54,5 @@ expect_success 'step 8/8'
 short --learning-rate 1e30 --out spoiled --predictions p.jsonl
 expect_error 1 'step 2: the loss is not a finite number; the weights are those before that step. Try a tenth of --learning-rate (1e+30)'
 check 'the model is written' test -s spoiled/model.safetensors
-[ "$(wc -l <p.jsonl)" -eq 60 ] || complain 'not 60 predictions'
+[ "$(wc -l <p.jsonl)" -eq "$some" ] || complain "not $some predictions"
 finish
