@@ -68,7 +68,7 @@ with_words() {
     --template 'This is a {mask} message: {text}'
 }
 run --model "$model" --data "$data" --label-words ham=personal,spam=commercial
-expect_early_error 1 'no column "text"; the header has: Label, SMS'
+expect_early_error 1 'no column "text"; choose one that the header has: Label, SMS'
 classify --data nofile.tsv
 expect_early_error 1 'nofile.tsv: cannot be read'
 printf 'Label\tSMS\nham\thello\neggs\tgood morning\n' >eggs.tsv
@@ -95,9 +95,9 @@ expect_early_error 1 '--template: no text column in it; write {text}'
 classify --max-tokens 4
 expect_early_error 1 'more than the 4 allowed; shorten the template or allow more tokens'
 classify --k-shot 100000
-expect_early_error 1 '100000 are wanted for training; ask for fewer'
+expect_early_error 1 'of the 100000 wanted for training; ask for fewer'
 classify --test-size 100000
-expect_early_error 1 '50000 are wanted for testing; ask for fewer'
+expect_early_error 1 'of the 50000 wanted for testing; ask for fewer'
 classify --test-size 1
 expect_early_error 1 '--test-size 1 is fewer than one example for each of 2 classes'
 classify --k-shot 4 --train 'nothing*'

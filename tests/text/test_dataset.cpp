@@ -55,7 +55,7 @@ TEST_CASE("columns by number: without a header by themselves, with one when it i
   CHECK(files.complaint("a.tsv", "x\ty\n", {"x"}, {.header = false}) ==
         "a.tsv: has no header to find the column \"x\" in; choose columns by number, #0 to #1");
   CHECK(files.complaint("a.tsv", "x\ty\nz\tw\n", {"#1x"}) ==
-        "a.tsv: no column \"#1x\"; the header has: x, y");
+        "a.tsv: no column \"#1x\"; choose one that the header has: x, y");
   CHECK(files.complaint("a.tsv", "x\ty\n", {"#99999999999999999999"}).find("no column") != std::string::npos);
 }
 
@@ -107,9 +107,9 @@ TEST_CASE("JSON lines: members by name, numbers and booleans as they are written
 TEST_CASE("a file that cannot be read says where and why, in one line") {
   Files const files;
   CHECK(files.complaint("sms.tsv", "Label\tSMS\nham\tx\n", {"Text"}) ==
-        "sms.tsv: no column \"Text\"; the header has: Label, SMS");
+        "sms.tsv: no column \"Text\"; choose one that the header has: Label, SMS");
   CHECK(files.complaint("a.csv", "\"a\nb\",two words,c,\nx,y,z,w\n", {"Text"}) ==
-        "a.csv: no column \"Text\"; the header has: \"a\\nb\", \"two words\", c, \"\"");
+        "a.csv: no column \"Text\"; choose one that the header has: \"a\\nb\", \"two words\", c, \"\"");
   CHECK(files.complaint("a.tsv", "x\tx\n1\t2\n", {"x"}) ==
         "a.tsv: the header has \"x\" more than once; rename one of them");
   CHECK(files.complaint("a.tsv", "x\ty\n1\t2\n1\t2\t3\n", {"x"}) ==

@@ -143,9 +143,9 @@ TEST_CASE("the k-shot choice for a smaller k is part of that for a larger one") 
 TEST_CASE("a class with too few examples is named with what it has") {
   Dataset const data = toy({0, 0, 0, 1}, 3);
   CHECK(test::error_of([&] { static_cast<void>(k_shot(data, 2, 1)); }) ==
-        "toy.tsv: class \"b\" has 1 examples left, 2 are wanted for training; ask for fewer");
+        "toy.tsv: class \"b\": 1 left of the 2 wanted for training; ask for fewer");
   CHECK(test::error_of([&] { static_cast<void>(held_out(data, 1, 1)); }) ==
-        "toy.tsv: class \"c\" has 0 examples left, 1 are wanted for testing; ask for fewer");
+        "toy.tsv: class \"c\": 0 left of the 1 wanted for testing; ask for fewer");
   CHECK(test::error_of([&] { static_cast<void>(k_shot(data, 0, 1)); }) ==
         "toy.tsv: 0 examples per class for training; ask for at least 1");
 }

@@ -60,8 +60,8 @@ namespace pocketllm::text {
     }
   }
   for (std::size_t c = 0; c < left.size(); ++c) {
-    require(left[c] == 0, data.name, ": class ", quote(data.classes[c]), " has ", per_class - left[c],
-            " examples left, ", per_class, " are wanted ", purpose, "; ask for fewer");
+    require(left[c] == 0, data.name, ": class ", quote(data.classes[c]), ": ", per_class - left[c],
+            " left of the ", per_class, " wanted ", purpose, "; ask for fewer");
   }
   return chosen;
 }

@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -77,7 +78,7 @@ namespace detail {
   if (found == header.end()) {
     std::size_t const number = column_number(column).value_or(header.size());
     require(number < header.size(), name, ": no column ", quote(column),
-            "; the header has: ", name_list(header));
+            "; choose one that the header has: ", name_list(header));
     return number;
   }
   require(std::find(found + 1, header.end(), column) == header.end(), name, ": the header has ",
@@ -153,6 +154,9 @@ void read_delimited(Table& table, std::string_view bytes, std::optional<bool> wi
 [[nodiscard]] inline Table read_table(std::filesystem::path const& path, std::vector<std::string> columns,
                                       TableOptions const& options = {}) {
   Table table{path.string(), std::move(columns), {}};
+  std::error_code ignored; // what cannot be looked at is reported by the reader
+  require(!std::filesystem::is_directory(path, ignored), table.name,
+          ": is a directory; name a .tsv, .csv or .jsonl file");
   TableFormat const format =
       options.format == TableFormat::automatic ? detail::format_of(path) : options.format;
   std::string const file = read_whole_file(path);
