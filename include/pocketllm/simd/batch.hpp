@@ -192,13 +192,15 @@ template <class A, int Bits>
 
 namespace detail {
 template <class A>
-struct Sqrt {
-  [[gnu::always_inline]] static f32<A> run(f32<A> value) noexcept { return xsimd::sqrt(value); }
+struct Exact {
+  [[gnu::always_inline]] static f32<A> sqrt(f32<A> value) noexcept { return xsimd::sqrt(value); }
+  [[gnu::always_inline]] static f32<A> divide(f32<A> a, f32<A> b) noexcept { return a / b; }
 };
 #if XSIMD_WITH_NEON64
 template <Neon64 A>
-struct Sqrt<A> { // xsimd 8 refines an estimate there, which is off by a bit now and then
-  [[gnu::always_inline]] static f32<A> run(f32<A> value) noexcept { return f32<A>(vsqrtq_f32(value)); }
+struct Exact<A> { // xsimd 8 refines estimates there, which are off by a bit now and then
+  [[gnu::always_inline]] static f32<A> sqrt(f32<A> value) noexcept { return f32<A>(vsqrtq_f32(value)); }
+  [[gnu::always_inline]] static f32<A> divide(f32<A> a, f32<A> b) noexcept { return f32<A>(vdivq_f32(a, b)); }
 };
 #endif
 } // namespace detail
@@ -209,7 +211,17 @@ template <class A>
   if constexpr (Scalar<A>) {
     return std::sqrt(value);
   } else {
-    return detail::Sqrt<A>::run(value);
+    return detail::Exact<A>::sqrt(value);
+  }
+}
+
+/// a / b, rounded as IEEE 754 says.
+template <class A>
+[[gnu::always_inline]] inline f32<A> divide(f32<A> a, f32<A> b) noexcept {
+  if constexpr (Scalar<A>) {
+    return a / b;
+  } else {
+    return detail::Exact<A>::divide(a, b);
   }
 }
 template <class A>

@@ -58,7 +58,7 @@ template <class A>
   q = simd::fma<A>(q, s, simd::splat<A>(1.153509766e-01F));
   q = simd::fma<A>(q, s, simd::splat<A>(5.048595667e-01F));
   q = simd::fma<A>(q, s, simd::splat<A>(1.0F));
-  return simd::clamp<A>(x * p / q, -1.0F, 1.0F);
+  return simd::clamp<A>(simd::divide<A>(x * p, q), -1.0F, 1.0F);
 }
 
 /// x Phi(x), the exact Gaussian error linear unit (Hendrycks and Gimpel, arXiv 1606.08415).
@@ -72,7 +72,7 @@ template <class A>
 template <class A>
 [[gnu::always_inline]] inline f32<A> tanh(f32<A> x) noexcept {
   f32<A> const e = simd::exp<A>(simd::splat<A>(-2.0F) * x);
-  return (simd::splat<A>(1.0F) - e) / (simd::splat<A>(1.0F) + e);
+  return simd::divide<A>(simd::splat<A>(1.0F) - e, simd::splat<A>(1.0F) + e);
 }
 
 /// x[i] = f(x[i]) for `count` floats; f takes and gives a vector and may see zeros behind the end.
