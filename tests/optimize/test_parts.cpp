@@ -178,7 +178,7 @@ TEST_CASE("patterns of names") {
 
 TEST_CASE("what is trained is chosen by name") {
   Toy toy;
-  CHECK(optimize::select_trained(toy, "block.* , block.weight") == 20);
+  CHECK(optimize::select_trained(toy, "block.* , block.0.weight") == 20);
   CHECK(toy.weight.trained());
   CHECK(toy.bias.trained());
   CHECK(!toy.table.trained());
