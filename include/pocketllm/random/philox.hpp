@@ -3,6 +3,7 @@
 // as easy as 1, 2, 3" (SC'11): random access by construction, so noise needs no state and no order.
 #pragma once
 
+#include <pocketllm/core/split_mix.hpp>
 #include <pocketllm/simd/batch.hpp>
 #include <pocketllm/simd/mul_wide.hpp>
 
@@ -34,13 +35,7 @@ template <class A>
   return counter;
 }
 
-/// Output number `index` (from 0) of SplitMix64 (Steele, Lea, Flood 2014) seeded with `seed`: how a run's
-/// seed becomes the seed of a step.
-[[nodiscard]] constexpr std::uint64_t split_mix(std::uint64_t seed, std::uint64_t index) noexcept {
-  std::uint64_t z = seed + (index + 1) * 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
+/// How a run's seed becomes the seed of a step.
+using pocketllm::split_mix;
 
 } // namespace pocketllm::random

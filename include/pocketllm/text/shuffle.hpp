@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
+#include <pocketllm/core/split_mix.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -15,22 +16,17 @@
 
 namespace pocketllm::text {
 
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014) as a stream.
+/// SplitMix64 as a stream: split_mix(seed, 0), split_mix(seed, 1), ...
 class SplitMix64 {
 public:
-  constexpr explicit SplitMix64(std::uint64_t seed) noexcept : state_(seed) {}
+  constexpr explicit SplitMix64(std::uint64_t seed) noexcept : seed_(seed) {}
 
   /// The next 64 bits.
-  constexpr std::uint64_t operator()() noexcept {
-    state_ += 0x9e3779b97f4a7c15ULL; // 2^64 / golden ratio, odd; the other constants are the paper's mix13
-    std::uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-  }
+  constexpr std::uint64_t operator()() noexcept { return split_mix(seed_, index_++); }
 
 private:
-  std::uint64_t state_;
+  std::uint64_t seed_;
+  std::uint64_t index_ = 0;
 };
 
 /// A number in [0, bound), each exactly as likely: Lemire, Fast random integer generation in an interval
