@@ -13,7 +13,6 @@
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/io/load.hpp>
 #include <pocketllm/io/save.hpp>
-#include <pocketllm/layers/activation.hpp>
 #include <pocketllm/layers/attention.hpp>
 #include <pocketllm/layers/embedding.hpp>
 #include <pocketllm/layers/layer_norm.hpp>

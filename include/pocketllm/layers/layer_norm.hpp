@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pocketllm/layers/rows.hpp>
+#include <pocketllm/simd/kernel.hpp>
 #include <pocketllm/simd/math.hpp>
 #include <pocketllm/tensor/perturbed_row.hpp>
 #include <pocketllm/tensor/tensor.hpp>
@@ -13,6 +14,32 @@
 #include <string>
 
 namespace pocketllm::layers {
+
+namespace kernel {
+
+/// x = norm(x + residual) * gain + shift over `width` floats; `residual` may be null.
+struct NormalizeRow {
+  using Signature = void(float*, float const*, float const*, float const*, std::size_t, float);
+
+  template <class A>
+  static void run(float* x, float const* residual, float const* gain, float const* shift, std::size_t width,
+                  float epsilon) noexcept {
+    using V = simd::f32<A>;
+    if (residual != nullptr) {
+      simd::transform<A>(x, residual, width, [](V a, V b) { return a + b; });
+    }
+    float const count = static_cast<float>(width);
+    float const mean = simd::reduce<A>(x, width, [](V v, V part) { return part + v; }) / count;
+    V const center = simd::splat<A>(mean);
+    simd::transform<A>(x, width, [=](V v) { return v - center; });
+    float const squares = simd::reduce<A>(x, width, [](V v, V part) { return simd::fma<A>(v, v, part); });
+    V const scale = simd::splat<A>(1.0F / std::sqrt(squares / count + epsilon));
+    simd::transform<A>(x, gain, width, [=](V v, V g) { return v * scale * g; });
+    simd::transform<A>(x, shift, width, [](V v, V s) { return v + s; });
+  }
+};
+
+} // namespace kernel
 
 /// y = (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias over the last dimension; weight and bias
 /// [width].
@@ -36,14 +63,9 @@ struct LayerNorm {
     tensor::perturbed_row<A>(weight, at, {0, 0, width}, gain.data(), width);
     tensor::perturbed_row<A>(bias, at, {0, 0, width}, shift.data(), width);
     for_each_row(x, runtime, [&](std::size_t l, std::size_t r) {
-      float* const row = x.row(l, r);
-      if (residual.data != nullptr) {
-        float const* const other = residual.row(l, r);
-        for (std::size_t i = 0; i < width; ++i) {
-          row[i] += other[i];
-        }
-      }
-      normalize<A>(row, gain.data() + l * width, shift.data() + l * width);
+      simd::invoke<A, kernel::NormalizeRow>(
+          x.row(l, r), residual.data == nullptr ? nullptr : residual.row(l, r), gain.data() + l * width,
+          shift.data() + l * width, width, epsilon);
     });
   }
 
@@ -51,23 +73,6 @@ struct LayerNorm {
   static void visit(Self& self, F&& f) {
     f(self.weight);
     f(self.bias);
-  }
-
-private:
-  template <class A>
-  void normalize(float* row, float const* gain, float const* shift) const noexcept {
-    using V = simd::f32<A>;
-    std::size_t const width = weight.size();
-    float const count = static_cast<float>(width);
-    float const mean = simd::reduce<A>(row, width, [](V v, V part) { return part + v; }) / count;
-    for (std::size_t i = 0; i < width; ++i) {
-      row[i] -= mean;
-    }
-    float const squares = simd::reduce<A>(row, width, [](V v, V part) { return simd::fma<A>(v, v, part); });
-    float const scale = 1.0F / std::sqrt(squares / count + epsilon);
-    for (std::size_t i = 0; i < width; ++i) {
-      row[i] = simd::mul_add<simd::scalar>(row[i] * scale, gain[i], shift[i]);
-    }
   }
 };
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = x W^T + b
+// y = activation(x W^T + b)
 #pragma once
 
+#include <pocketllm/simd/activation.hpp>
+#include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/product.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 
@@ -20,11 +22,16 @@ struct Linear {
   Linear(std::string const& name, std::size_t out, std::size_t in)
       : weight(name + ".weight", {out, in}), bias(name + ".bias", {out}) {}
 
-  /// X [lanes or 1, rows, in] -> Y [lanes, rows, out]
-  template <random::Perturbation P>
-  void operator()(Lanes<float const> x, random::Perturbed<P> const& at, Lanes<float> y,
-                  Runtime& runtime) const {
-    tensor::product(x, weight, &bias, at, y, runtime);
+  /// The layer with its result going to Y [lanes, rows, out]: layers that read the same X are computed
+  /// together, `tensor::products(x, {query.into(q), key.into(k)}, at, runtime)`.
+  [[nodiscard]] tensor::Factor<T> into(Lanes<float> y,
+                                       simd::Activation activation = simd::Activation::none) const {
+    return {weight, &bias, y, {}, activation};
+  }
+  /// The same, packed for the products that read Y.
+  [[nodiscard]] tensor::Factor<T> into(tensor::Packed y,
+                                       simd::Activation activation = simd::Activation::none) const {
+    return {weight, &bias, {}, y, activation};
   }
 
   template <class Self, class F>

@@ -2,7 +2,6 @@
 // The transformer encoder of BERT and RoBERTa: layers whose LayerNorm stands behind the residual.
 #pragma once
 
-#include <pocketllm/layers/activation.hpp>
 #include <pocketllm/layers/attention.hpp>
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/layers/linear.hpp>
@@ -72,11 +71,12 @@ private:
     Lanes<float> const q = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     Lanes<float> const k = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     Lanes<float> const v = y; // its values are used up before the output is written
-    query(x, at, q, runtime);
-    key(x, at, k, runtime);
-    value(x, at, v, runtime);
+    {
+      Workspace::Frame const packed(runtime.workspace());
+      tensor::products(tensor::pack(x, runtime), {query.into(q), key.into(k), value.into(v)}, at, runtime);
+    }
     layers::attention(q, k, v, batch.offsets(), heads, runtime);
-    attention_output(q, at, y, runtime);
+    tensor::products(tensor::pack(Lanes<float const>(q), runtime), {attention_output.into(y)}, at, runtime);
   }
 
   /// Y = down(gelu(up(X)))
@@ -84,10 +84,9 @@ private:
   void feed_forward(Lanes<float const> x, Lanes<float> y, random::Perturbed<P> const& at,
                     Runtime& runtime) const {
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, up.weight.rows());
-    up(x, at, h, runtime);
-    layers::gelu(h, runtime);
-    down(h, at, y, runtime);
+    tensor::Packed const h = tensor::take_packed(runtime.workspace(), x.lanes, x.rows, up.weight.rows());
+    tensor::products(tensor::pack(x, runtime), {up.into(h, simd::Activation::gelu)}, at, runtime);
+    tensor::products(h, {down.into(y)}, at, runtime);
   }
 };
 

@@ -177,12 +177,12 @@ public:
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> const x = gather_rows(hidden(batch, at, runtime), rows, runtime);
     Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-    masked_head_->dense(x, at, h, runtime);
-    layers::gelu(h, runtime);
+    tensor::products(tensor::pack(Lanes<float const>(x), runtime),
+                     {masked_head_->dense.into(h, simd::Activation::gelu)}, at, runtime);
     masked_head_->norm(h, {}, at, runtime);
     tensor::Tensor<T> const& decoder = masked_head_->decoder ? *masked_head_->decoder : words_.weight;
     if (words.empty()) {
-      tensor::product(h, decoder, &masked_head_->bias, at, scores, runtime);
+      tensor::product(Lanes<float const>(h), decoder, &masked_head_->bias, at, scores, runtime);
     } else {
       score_selected(h, decoder, masked_head_->bias, words, at, scores, runtime);
     }
@@ -201,9 +201,10 @@ public:
     Lanes<float> const x =
         gather_rows(hidden(batch, at, runtime), batch.offsets().first(batch.size()), runtime);
     Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-    class_head_->dense(x, at, h, runtime);
-    layers::tanh(h, runtime);
-    class_head_->output(h, at, scores, runtime);
+    tensor::products(tensor::pack(Lanes<float const>(x), runtime),
+                     {class_head_->dense.into(h, simd::Activation::tanh)}, at, runtime);
+    tensor::products(tensor::pack(Lanes<float const>(h), runtime), {class_head_->output.into(scores)}, at,
+                     runtime);
     return scores;
   }
 

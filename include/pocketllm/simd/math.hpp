@@ -91,6 +91,23 @@ void transform(float* x, std::size_t count, F f) noexcept {
   }
 }
 
+/// x[i] = f(x[i], y[i]) for `count` floats; f may see zeros behind the end.
+template <class A, class F>
+void transform(float* x, float const* y, std::size_t count, F f) noexcept {
+  constexpr std::size_t v = width<A>;
+  std::size_t i = 0;
+  for (; i + v <= count; i += v) {
+    simd::store<A>(x + i, f(simd::load<A>(x + i), simd::load<A>(y + i)));
+  }
+  if (i < count) {
+    std::array<float, v> a{}, b{};
+    std::copy(x + i, x + count, a.begin());
+    std::copy(y + i, y + count, b.begin());
+    simd::store<A>(a.data(), f(simd::load<A>(a.data()), simd::load<A>(b.data())));
+    std::copy_n(a.begin(), count - i, x + i);
+  }
+}
+
 /// A sum over vectors with the additions of sixteen interleaved partial sums, whatever the width: the same
 /// bits on every instruction set that has a fused multiply-add.
 template <class A>

@@ -46,12 +46,35 @@ template <class A>
   return sign | half;
 }
 
+/// The lower halves of 32-bit integers below 2^16, side by side.
 template <class A, class T>
 [[gnu::always_inline]] inline void store_halves(T* to, u32<A> halves) noexcept {
-  alignas(64) std::array<std::uint32_t, width<A>> bits;
-  simd::store<A>(bits.data(), halves);
-  for (std::size_t i = 0; i < width<A>; ++i) {
-    to[i].bits = static_cast<std::uint16_t>(bits[i]);
+#if XSIMD_WITH_AVX512F
+  if constexpr (Avx512<A>) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(halves));
+    return;
+  } else
+#endif
+#if XSIMD_WITH_AVX2
+      if constexpr (Avx2<A>) { // packed within 128-bit lanes, of which the first and third quarter count
+    __m256i const packed = _mm256_packus_epi32(halves, halves);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                     _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));
+    return;
+  } else
+#endif
+#if XSIMD_WITH_NEON64
+      if constexpr (Neon64<A>) {
+    vst1_u16(reinterpret_cast<std::uint16_t*>(to), vmovn_u32(halves));
+    return;
+  } else
+#endif
+  {
+    alignas(64) std::array<std::uint32_t, width<A>> bits;
+    simd::store<A>(bits.data(), halves);
+    for (std::size_t i = 0; i < width<A>; ++i) {
+      to[i].bits = static_cast<std::uint16_t>(bits[i]);
+    }
   }
 }
 

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <pocketllm/core/runtime.hpp>
-#include <pocketllm/random/noise.hpp>
 #include <pocketllm/random/perturbed.hpp>
-#include <pocketllm/tensor/panel.hpp>
+#include <pocketllm/simd/kernel.hpp>
+#include <pocketllm/simd/round.hpp>
+#include <pocketllm/tensor/part.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -20,21 +22,20 @@ namespace pocketllm::tensor {
 
 namespace detail {
 
-/// Columns that are updated at a time, a multiple of every perturbation's block: panels of weights, noise and
-/// their sum stay in the second-level cache.
-inline constexpr std::size_t update_depth = 256;
-
 /// The bits for stochastic rounding: sixteen an element, as the bits of a float.
 struct RoundingBits {
-  static constexpr std::size_t block = 8;
   static constexpr std::string_view name = "rounding";
 
   template <class A>
-  [[gnu::always_inline]] void expand(random::Words<A> const& words, float* out,
-                                     std::size_t stride) const noexcept {
-    for (std::size_t j = 0; j < 4; ++j) {
-      simd::store<A>(out + 2 * j * stride, simd::as_float<A>(words[j] & simd::splat<A>(0xffffU)));
-      simd::store<A>(out + (2 * j + 1) * stride, simd::as_float<A>(simd::shift_right<A, 16>(words[j])));
+  void fill(random::Stream stream, std::size_t row, std::size_t block, std::size_t count,
+            float* out) const noexcept {
+    for (std::size_t lane = 0; lane < random::lanes; lane += simd::width<A>) {
+      random::SmallFast<A> generator(random::words<A>(stream, row, block, lane));
+      for (std::size_t column = lane; column < count + lane; column += 2 * random::lanes) {
+        simd::u32<A> const word = generator();
+        simd::store<A>(out + column, simd::as_float<A>(word & simd::splat<A>(0xffffU)));
+        simd::store<A>(out + column + random::lanes, simd::as_float<A>(simd::shift_right<A, 16>(word)));
+      }
     }
   }
 };
@@ -45,55 +46,86 @@ static_assert(random::Perturbation<RoundingBits>);
   return terms.empty() ? 0 : random::split_mix(terms.front().seed, 0);
 }
 
-template <class A, WeightStorage T, random::Perturbation P>
+} // namespace detail
+
+namespace kernel {
+
+/// A piece is some 64 kB of weights: a whole row, or several, or a part of a long one.
+template <class T, class P>
 struct Update {
-  static constexpr std::size_t cols = panel_cols<A>;
-  static constexpr std::size_t panel_size = update_depth * cols;
-  static_assert(update_depth % P::block == 0, "the block of a perturbation divides 256");
+  struct Task {
+    T* data;
+    std::size_t rows, cols;
+    std::uint64_t key;
+    P const& perturbation;
+    std::span<random::Point const> terms;
+    float decay;
 
-  T* data;
-  std::size_t rows, width;
-  std::uint64_t key;
-  P const& perturbation;
-  std::span<random::Point const> terms;
-  float decay;
+    [[nodiscard]] std::size_t blocks_across() const noexcept {
+      return (cols + random::block_cols - 1) / random::block_cols;
+    }
+    [[nodiscard]] std::size_t blocks() const noexcept { return rows * blocks_across(); }
+    [[nodiscard]] static constexpr std::size_t blocks_in_piece() noexcept {
+      return 65536 / (random::block_cols * sizeof(T));
+    }
+    [[nodiscard]] std::size_t pieces() const noexcept {
+      return (blocks() + blocks_in_piece() - 1) / blocks_in_piece();
+    }
+  };
+  using Signature = void(Task const&, std::size_t);
 
-  [[nodiscard]] std::size_t pieces_across() const noexcept {
-    return (width + update_depth - 1) / update_depth;
+  template <class A>
+  static void run(Task const& task, std::size_t piece) noexcept {
+    std::size_t const across = task.blocks_across();
+    std::size_t const begin = piece * Task::blocks_in_piece();
+    std::size_t const end = std::min(task.blocks(), begin + Task::blocks_in_piece());
+    for (std::size_t i = begin; i < end; ++i) {
+      block<A>(task, i / across, i % across);
+    }
   }
-  [[nodiscard]] std::size_t pieces() const noexcept { return (rows + cols - 1) / cols * pieces_across(); }
 
-  /// scratch: three panels
-  void operator()(std::size_t piece, float* scratch) const noexcept {
-    std::size_t const n = piece / pieces_across() * cols;
-    std::size_t const k = piece % pieces_across() * update_depth;
-    std::size_t const height = std::min(cols, rows - n);
-    std::size_t const depth = std::min(update_depth, width - k);
-    float* const sum = scratch;
-    float* const noise = scratch + panel_size;
-    float* const weights = scratch + 2 * panel_size;
-    for (std::size_t i = 0; i < terms.size(); ++i) {
-      random::fill_panel<A, cols>(perturbation, {terms[i].seed, key}, n, k, depth, noise);
-      simd::f32<A> const c = simd::splat<A>(terms[i].coefficient);
-      for (std::size_t j = 0; j < depth * cols; j += simd::width<A>) {
-        simd::f32<A> const before = i == 0 ? simd::splat<A>(0.0F) : simd::load<A>(sum + j);
-        simd::store<A>(sum + j, simd::fma<A>(c, simd::load<A>(noise + j), before));
+private:
+  using Row = std::array<float, random::block_cols>;
+
+  template <class A>
+  static void block(Task const& t, std::size_t row, std::size_t block) noexcept {
+    std::size_t const first = block * random::block_cols;
+    std::size_t const count = std::min(random::block_cols, t.cols - first);
+    Row sum, noise;
+    for (std::size_t i = 0; i < t.terms.size(); ++i) {
+      t.perturbation.template fill<A>({t.terms[i].seed, t.key}, row, block, count, noise.data());
+      simd::f32<A> const c = simd::splat<A>(t.terms[i].coefficient);
+      for (std::size_t j = 0; j < count; j += simd::width<A>) {
+        simd::f32<A> const before = i == 0 ? simd::splat<A>(0.0F) : simd::load<A>(sum.data() + j);
+        simd::store<A>(sum.data() + j, simd::fma<A>(c, simd::load<A>(noise.data() + j), before));
       }
     }
-    T* const from = data + n * width + k;
-    pack_panel<A>(from, width, height, depth, weights);
-    simd::f32<A> const keep = simd::splat<A>(decay);
-    for (std::size_t j = 0; j < depth * cols; j += simd::width<A>) {
-      simd::store<A>(weights + j, simd::fma<A>(keep, simd::load<A>(weights + j), simd::load<A>(sum + j)));
-    }
     if constexpr (!std::same_as<T, float>) {
-      random::fill_panel<A, cols>(RoundingBits{}, {rounding_seed(terms), key}, n, k, depth, noise);
+      detail::RoundingBits{}.fill<A>({detail::rounding_seed(t.terms), t.key}, row, block, count,
+                                     noise.data());
     }
-    unpack_panel<A>(weights, noise, width, height, depth, from);
+    add<A>(t.data + row * t.cols + first, sum.data(), noise.data(), t.decay, count);
+  }
+
+  /// w = decay * w + sum, rounded by the bits of `random`.
+  template <class A>
+  static void add(T* w, float const* sum, float const* random, float decay, std::size_t count) noexcept {
+    simd::f32<A> const keep = simd::splat<A>(decay);
+    std::size_t i = 0;
+    for (; i + simd::width<A> <= count; i += simd::width<A>) {
+      simd::f32<A> const value = simd::fma<A>(keep, simd::load_as_float<A>(w + i), simd::load<A>(sum + i));
+      simd::store_rounded<A>(w + i, value, simd::as_bits<A>(simd::load<A>(random + i)));
+    }
+    if (i < count) {
+      simd::f32<A> const value = simd::fma<A>(keep, load_part<A>(w + i, count - i), simd::load<A>(sum + i));
+      std::array<T, simd::width<A>> part;
+      simd::store_rounded<A>(part.data(), value, simd::as_bits<A>(simd::load<A>(random + i)));
+      std::copy_n(part.begin(), count - i, w + i);
+    }
   }
 };
 
-} // namespace detail
+} // namespace kernel
 
 /// W <- decay W + sum_i c_i z(s_i) over the points `terms`; nothing for a tensor that is not trained. Each
 /// weight is read and written once. 16-bit weights are rounded stochastically with bits that follow from the
@@ -105,16 +137,10 @@ void update(Tensor<T>& w, P const& perturbation, std::span<random::Point const> 
   if (!w.trained() || terms.empty()) {
     return;
   }
-  using Task = detail::Update<A, T, P>;
-  Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(), perturbation, terms, decay};
-  Workspace::Frame const frame(runtime.workspace());
-  std::span<float> const scratch = runtime.workspace().take(runtime.pool().size() * 3 * Task::panel_size);
-  constexpr std::size_t run = 4; // pieces a thread takes at a time: some 100 kB of weights
-  runtime.pool().parallel_for((task.pieces() + run - 1) / run, [&](std::size_t i, std::size_t worker) {
-    for (std::size_t piece = i * run; piece < std::min(task.pieces(), (i + 1) * run); ++piece) {
-      task(piece, scratch.data() + worker * 3 * Task::panel_size);
-    }
-  });
+  using Kernel = kernel::Update<T, P>;
+  typename Kernel::Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(), perturbation, terms, decay};
+  runtime.pool().parallel_for(task.pieces(),
+                              [&](std::size_t piece, std::size_t) { simd::invoke<A, Kernel>(task, piece); });
 }
 
 } // namespace pocketllm::tensor

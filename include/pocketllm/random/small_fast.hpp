@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bob Jenkins's small fast generator, for the many words of a short stretch of noise.
+#pragma once
+
+#include <pocketllm/random/philox.hpp>
+#include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/bits.hpp>
+
+#include <cstdint>
+
+namespace pocketllm::random {
+
+/// JSF32 (Jenkins, "A small noncryptographic PRNG", 2007; rotations 27 and 17) in every lane. Jenkins warms
+/// it up from a seed of 32 bits; here all 128 bits of its state are words of Philox, and only the next 32
+/// words are used.
+template <class A>
+class SmallFast {
+public:
+  [[gnu::always_inline]] explicit SmallFast(Words<A> const& state) noexcept
+      : a_(state[0]), b_(state[1]), c_(state[2]), d_(state[3]) {}
+
+  [[gnu::always_inline]] simd::u32<A> operator()() noexcept {
+    simd::u32<A> const e = a_ - simd::rotate_left<A, 27>(b_);
+    a_ = b_ ^ simd::rotate_left<A, 17>(c_);
+    b_ = c_ + d_;
+    c_ = d_ + e;
+    d_ = e + a_;
+    return d_;
+  }
+
+private:
+  simd::u32<A> a_, b_, c_, d_;
+};
+
+} // namespace pocketllm::random

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one thread does for the perturbed product: some rows of W, perturbed, times all panels of X.
+#pragma once
+
+#include <pocketllm/core/lanes.hpp>
+#include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/simd/activation.hpp>
+#include <pocketllm/simd/convert.hpp>
+#include <pocketllm/simd/tile.hpp>
+#include <pocketllm/simd/transpose.hpp>
+#include <pocketllm/tensor/packed.hpp>
+#include <pocketllm/tensor/part.hpp>
+#include <pocketllm/tensor/tensor.hpp>
+
+#include <algorithm>
+#include <cstddef>
+
+namespace pocketllm::tensor::kernel {
+
+/// Floats of a block of weights as a tile reads them.
+inline constexpr std::size_t block_size = simd::block_rows * simd::tile_stride;
+
+/// Floats that one thread needs: two blocks of weights (+c z and -c z), z of one row, and the sums of a block
+/// of outputs for all tokens of all points.
+[[nodiscard]] inline std::size_t product_scratch(Packed const& x, std::size_t points) noexcept {
+  return 2 * block_size + simd::tile_depth + points * x.padded_rows() * simd::block_rows;
+}
+
+/// out_i = w + c_i z over `count` columns, for one or two coefficients.
+template <class A, class T>
+void perturb(T const* w, float const* z, float const* coefficients, std::size_t points, std::size_t count,
+             float* first, float* second) noexcept {
+  using V = simd::f32<A>;
+  V const c = simd::splat<A>(coefficients[0]), d = simd::splat<A>(coefficients[points - 1]);
+  std::size_t i = 0;
+  for (; i + simd::width<A> <= count; i += simd::width<A>) {
+    V const base = simd::load_as_float<A>(w + i), noise = simd::load<A>(z + i);
+    simd::store<A>(first + i, simd::fma<A>(c, noise, base));
+    simd::store<A>(second + i, simd::fma<A>(d, noise, base));
+  }
+  if (i < count) { // rows of a block have room for whole vectors
+    V const base = load_part<A>(w + i, count - i), noise = simd::load<A>(z + i);
+    simd::store<A>(first + i, simd::fma<A>(c, noise, base));
+    simd::store<A>(second + i, simd::fma<A>(d, noise, base));
+  }
+}
+
+/// out = w over `count` columns.
+template <class A, class T>
+void copy_weights(T const* w, std::size_t count, float* out) noexcept {
+  std::size_t i = 0;
+  for (; i + simd::width<A> <= count; i += simd::width<A>) {
+    simd::store<A>(out + i, simd::load_as_float<A>(w + i));
+  }
+  if (i < count) {
+    simd::store<A>(out + i, load_part<A>(w + i, count - i));
+  }
+}
+
+/// y[t * stride + n] = sums[n * width + t] for n < outputs and t < tokens.
+template <class A>
+void unpack(float const* sums, std::size_t width, std::size_t outputs, std::size_t tokens, float* y,
+            std::size_t stride) noexcept {
+  constexpr std::size_t v = simd::width<A>;
+  for (std::size_t t = 0; t < tokens; t += v) { // few rows of Y at a time: each lies in another page
+    for (std::size_t n = 0; n < outputs; n += v) {
+      std::size_t const across = std::min(v, outputs - n);
+      simd::Square<A> block;
+      for (std::size_t i = 0; i < v; ++i) {
+        block[i] = simd::load<A>(sums + (n + std::min(i, across - 1)) * width + t);
+      }
+      simd::transpose<A>(block);
+      for (std::size_t i = 0; i < std::min(v, tokens - t); ++i) {
+        float* const to = y + (t + i) * stride + n;
+        if (across == v) {
+          simd::store<A>(to, block[i]);
+        } else {
+          store_part<A>(to, block[i], across);
+        }
+      }
+    }
+  }
+}
+
+/// The products of one weight. A piece is a block of its rows.
+template <class T, class P>
+struct Product {
+  struct Task {
+    Packed x;
+    Tensor<T> const& w;
+    random::Perturbed<P> at;
+    float const* bias; ///< [lanes, out], perturbed
+    Lanes<float> y;
+    Packed packed; ///< where the result goes if it has data, else to y
+    simd::Activation activation;
+    std::size_t threads;
+
+    [[nodiscard]] std::size_t pieces() const noexcept {
+      return (w.rows() + simd::block_rows - 1) / simd::block_rows;
+    }
+  };
+  using Signature = void(Task const&, std::size_t, float*);
+
+  template <class A>
+  static void run(Task const& task, std::size_t piece, float* scratch) noexcept {
+    std::size_t const row = piece * simd::block_rows;
+    Piece<A>{task, row, std::min(simd::block_rows, task.w.rows() - row), scratch}();
+  }
+
+private:
+  template <class A>
+  struct Piece {
+    Task const& task;
+    std::size_t first, rows;
+    float* scratch;
+
+    void operator()() const noexcept {
+      random::Perturbed<P> const& at = task.at;
+      for (std::size_t k = 0; k < task.w.cols(); k += simd::tile_depth) {
+        std::size_t const depth = std::min(simd::tile_depth, task.w.cols() - k);
+        simd::Ahead ahead = fetch_weights(k, depth);
+        for (std::size_t l = 0; l < at.lanes();) {
+          std::size_t const together =
+              l + 1 < at.lanes() && noisy(l) && noisy(l + 1) && at.points[l].seed == at.points[l + 1].seed
+                  ? 2
+                  : 1;
+          load(l, together, k, depth);
+          for (std::size_t i = 0; i < together; ++i) {
+            multiply(l + i, k, depth, scratch + i * block_size, ahead);
+          }
+          l += together;
+        }
+      }
+    }
+
+  private:
+    [[nodiscard]] bool noisy(std::size_t lane) const noexcept {
+      return task.w.trained() && task.at.points[lane].coefficient != 0.0F;
+    }
+
+    /// The block of weights at one point, or at two that share z.
+    void load(std::size_t lane, std::size_t together, std::size_t k, std::size_t depth) const noexcept {
+      static_assert(simd::tile_depth == random::block_cols);
+      float* const z = scratch + 2 * block_size;
+      float coefficients[2];
+      for (std::size_t i = 0; i < together; ++i) {
+        coefficients[i] = task.at.points[lane + i].coefficient;
+      }
+      for (std::size_t r = 0; r < rows; ++r) {
+        T const* const w = task.w.row(first + r) + k;
+        float* const out = scratch + r * simd::tile_stride;
+        if (!noisy(lane)) {
+          copy_weights<A>(w, depth, out);
+          continue;
+        }
+        random::Stream const stream{task.at.points[lane].seed, task.w.key()};
+        task.at.perturbation.template fill<A>(stream, first + r, k / simd::tile_depth, depth, z);
+        perturb<A>(w, z, coefficients, together, depth, out, out + (together - 1) * block_size);
+      }
+    }
+
+    /// Where the sums of a panel are, and from one output to the next: behind the weights in scratch, or
+    /// where a packed result belongs.
+    [[nodiscard]] float* sums(std::size_t lane, std::size_t p) const noexcept {
+      if (task.packed.data != nullptr) {
+        return task.packed.at(lane, p) + first * task.x.width(p);
+      }
+      std::size_t const before = lane * task.x.padded_rows() + p * task.x.panel;
+      return scratch + 2 * block_size + simd::tile_depth + before * simd::block_rows;
+    }
+
+    /// Tiles that are needed for panel p.
+    [[nodiscard]] std::size_t tiles(std::size_t p) const noexcept {
+      std::size_t const most = simd::TileShape<A>::accumulators / (task.x.width(p) / simd::width<A>);
+      return (rows + most - 1) / most;
+    }
+
+    /// Fetches, while this block is multiplied, the next one of the same rows; behind the last one the first
+    /// of the rows that this thread is likely to do next.
+    [[nodiscard]] simd::Ahead fetch_weights(std::size_t k, std::size_t depth) const noexcept {
+      bool const more = k + simd::tile_depth < task.w.cols();
+      std::size_t const row = more ? first : first + task.threads * simd::block_rows;
+      std::size_t const column = more ? k + simd::tile_depth : 0;
+      simd::Ahead ahead;
+      std::size_t steps = 0;
+      for (std::size_t p = 0; p < task.x.panels(); ++p) {
+        steps += tiles(p) * (depth / simd::unrolled) * task.at.lanes();
+      }
+      if (row < task.w.rows()) {
+        ahead.weights = {task.w.row(row) + column, std::min(rows, task.w.rows() - row),
+                         std::min(simd::tile_depth, task.w.cols() - column) * sizeof(T),
+                         task.w.cols() * sizeof(T), steps};
+      } else {
+        ahead.weights = {scratch, 1, 64, 64, steps};
+      }
+      return ahead;
+    }
+
+    /// Fetches the panel that is read behind panel p.
+    void fetch_panel(std::size_t lane, std::size_t p, std::size_t k, std::size_t depth,
+                     simd::Ahead& ahead) const noexcept {
+      bool const last = p + 1 == task.x.panels(), done = last && lane + 1 == task.at.lanes();
+      std::size_t const column = !done ? k : k + depth < task.w.cols() ? k + depth : 0;
+      std::size_t const next = last ? 0 : p + 1, width = task.x.width(next);
+      ahead.panel = reinterpret_cast<char const*>(task.x.at(done ? 0 : lane + last, next) + column * width);
+      ahead.panel_step = width * sizeof(float) * simd::unrolled / tiles(p);
+    }
+
+    void multiply(std::size_t lane, std::size_t k, std::size_t depth, float const* block,
+                  simd::Ahead& ahead) const noexcept {
+      float const* const initial = k == 0 ? task.bias + lane * task.w.rows() + first : nullptr;
+      for (std::size_t p = 0; p < task.x.panels(); ++p) {
+        std::size_t const width = task.x.width(p);
+        fetch_panel(lane, p, k, depth, ahead);
+        simd::multiply_block<A>(
+            {block, rows, task.x.at(lane, p) + k * width, depth, sums(lane, p), width, initial, &ahead},
+            width / simd::width<A>);
+        if (k + depth == task.w.cols()) {
+          finish(lane, p); // while the sums are in the first-level cache
+        }
+      }
+    }
+
+    void finish(std::size_t lane, std::size_t p) const noexcept {
+      std::size_t const width = task.x.width(p), token = p * task.x.panel;
+      float* const from = sums(lane, p);
+      simd::activate<A>(task.activation, from, rows * width);
+      if (task.packed.data == nullptr) {
+        unpack<A>(from, width, rows, std::min(width, task.x.rows - token), task.y.row(lane, token) + first,
+                  task.y.stride);
+      }
+    }
+  };
+};
+
+} // namespace pocketllm::tensor::kernel
