@@ -4,7 +4,6 @@
 
 #include "step_options.hpp"
 #include <pocketllm/core/error.hpp>
-#include <pocketllm/io/strict_json.hpp>
 #include <pocketllm/train/resources.hpp>
 
 #include <nlohmann/json.hpp>
