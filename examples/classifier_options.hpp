@@ -2,19 +2,15 @@
 // The command line of finetune_classifier.
 #pragma once
 
+#include "command_line.hpp"
 #include "help_text.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <charconv>
-#include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <limits>
 #include <string>
-#include <system_error>
 #include <vector>
 
 namespace examples {
@@ -46,42 +42,6 @@ struct ClassifierOptions {
 };
 
 namespace detail {
-
-/// A check of CLI11: a whole number in a range.
-inline CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
-  auto const check = [least, most](std::string& text) -> std::string {
-    std::int64_t value = 0;
-    char const* const end = text.data() + text.size();
-    auto const [stop, error] = std::from_chars(text.data(), end, value);
-    if (stop != end || error == std::errc::invalid_argument) {
-      return "\"" + text + "\" is not a whole number";
-    }
-    if (error != std::errc() || value > most) {
-      return text + " is too large; give at most " + std::to_string(most);
-    }
-    return value < least ? text + " is too small; give at least " + std::to_string(least) : std::string();
-  };
-  return {check, ""};
-}
-
-/// A check of CLI11: a number that is above zero as a float, or zero where that is allowed.
-inline CLI::Validator number(bool zero_allowed) {
-  auto const check = [zero_allowed](std::string& text) -> std::string {
-    char* stop = nullptr;
-    float const value = std::strtof(text.c_str(), &stop);
-    bool const whole = !text.empty() && *stop == '\0' && std::isfinite(value);
-    bool const positive = value > 0.0F || (zero_allowed && value == 0.0F);
-    return whole && positive
-               ? std::string()
-               : "\"" + text + "\" is not a " + (zero_allowed ? "number from 0" : "positive number");
-  };
-  return {check, ""};
-}
-
-/// A check of CLI11: one of the words that the description lists.
-inline CLI::Validator one_of(std::vector<std::string> words) {
-  return CLI::IsMember(std::move(words)).description("");
-}
 
 // Above any use, so that a slip of the keyboard is noticed.
 inline constexpr std::int64_t most_steps = 1'000'000'000'000;
@@ -230,22 +190,7 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end
   app.get_option("--text-column")->take_all();
   app.get_option("--label-words")->take_all();
-  try {
-    app.parse(argc, argv);
-  } catch (CLI::CallForHelp const& help) {
-    status = app.exit(help);
-    return false;
-  } catch (CLI::ExtrasError const&) {
-    std::cerr << app.get_name() << ": " << app.remaining().front()
-              << " is not known; --help lists the options\n";
-    status = 2;
-    return false;
-  } catch (CLI::ParseError const& error) {
-    std::cerr << app.get_name() << ": " << error.what() << " (--help tells more)\n";
-    status = 2;
-    return false;
-  }
-  return true;
+  return parse_or_explain(app, argc, argv, status);
 }
 
 } // namespace examples

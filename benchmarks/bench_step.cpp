@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole training step of a model, beside a bare forward pass of it: bench_step --help
+#include "step_model.hpp"
+#include "step_options.hpp"
+#include "step_report.hpp"
+#include "step_task.hpp"
+#include <pocketllm/pocketllm.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <optional>
+#include <vector>
+
+namespace {
+
+namespace pl = pocketllm;
+using benchmarks::StepFigures, benchmarks::StepOptions;
+
+/// Model, data and clock, for one storage type and one kind of direction.
+template <class T, class P>
+class Run {
+public:
+  explicit Run(StepOptions const& options)
+      : o_(options), runtime_(static_cast<std::size_t>(options.threads)),
+        model_(benchmarks::make_model<T>(options.model, runtime_)),
+        task_(model_.config(), static_cast<std::size_t>(options.batch),
+              static_cast<std::size_t>(options.tokens)) {}
+
+  /// A forward pass and a step by turns; the first of each warms up and does not count.
+  template <pl::optimize::Estimator Estimator>
+  [[nodiscard]] StepFigures measure(Estimator const& estimator) {
+    std::vector<double> forwards, steps, updates;
+    StepFigures figures;
+    for (std::uint64_t step = 0; step <= static_cast<std::uint64_t>(o_.steps); ++step) {
+      double const begin = pl::train::steady_seconds();
+      static_cast<void>(task_(model_, pl::random::unperturbed<P>(), runtime_));
+      double const middle = pl::train::steady_seconds();
+      double const update = one_step(estimator, step, figures);
+      double const end = pl::train::steady_seconds();
+      if (step != 0) {
+        forwards.push_back(middle - begin);
+        steps.push_back(end - middle);
+        updates.push_back(update);
+      }
+    }
+    figures.forward_seconds = benchmarks::median(forwards);
+    figures.step_seconds = benchmarks::median(steps);
+    figures.update_seconds = benchmarks::median(updates);
+    describe(figures);
+    return figures;
+  }
+
+private:
+  /// The losses at the estimator's points, then the update. Returns the seconds of the update.
+  template <class Estimator>
+  double one_step(Estimator const& estimator, std::uint64_t step, StepFigures& figures) {
+    std::vector<pl::random::Point> const points = estimator.points(step);
+    std::vector<float> const losses =
+        task_(model_, pl::random::perturb(perturbation_, std::span(points)), runtime_);
+    double const evaluated = pl::train::steady_seconds();
+    update_(model_, perturbation_, estimator.gradient(points, losses), runtime_);
+    figures.loss = static_cast<double>(losses.front());
+    pl::require(std::isfinite(figures.loss), "step ", step, ": the loss is not a finite number");
+    return pl::train::steady_seconds() - evaluated;
+  }
+
+  void describe(StepFigures& figures) {
+    figures.threads = runtime_.pool().size();
+    figures.operations = benchmarks::forward_operations(model_.config(), static_cast<std::size_t>(o_.batch),
+                                                        static_cast<std::size_t>(o_.tokens), task_.words());
+    figures.parameters = pl::tensor::parameter_count(model_);
+    figures.weights_bytes = pl::tensor::weight_bytes(model_);
+    figures.peak_rss_bytes = pl::train::peak_resident_memory();
+  }
+
+  StepOptions const& o_;
+  pl::Runtime runtime_;
+  pl::models::Roberta<T> model_;
+  benchmarks::MaskedTask task_;
+  P perturbation_;
+  pl::optimize::Sgd update_{.learning_rate = 1e-6F}; // MeZO's for a large model
+};
+
+/// Whoever reads the figures finds them in one place: the JSON file, or stdout.
+class Output {
+public:
+  explicit Output(StepOptions const& options) : o_(options) {
+    if (!o_.json.empty() && o_.json != "-") {
+      file_.emplace(o_.json);
+    }
+  }
+
+  void write(StepFigures const& figures) {
+    if (o_.json == "-") {
+      std::cout << benchmarks::to_json(o_, figures);
+      return;
+    }
+    benchmarks::print(std::cout, o_, figures);
+    if (file_) {
+      file_->write(benchmarks::to_json(o_, figures));
+    }
+  }
+
+private:
+  StepOptions const& o_;
+  std::optional<pl::io::OutputFile> file_;
+};
+
+template <class T, class P>
+void run_with(StepOptions const& options) {
+  auto const points = static_cast<std::size_t>(options.points);
+  Run<T, P> run(options);
+  Output output(options); // here, to find out before the measurement that it cannot be written
+  output.write(options.perturbation == "none" ? run.measure(benchmarks::WithoutNoise{points})
+                                              : run.measure(benchmarks::Pairs{points / 2}));
+}
+
+template <class T>
+void run_as(StepOptions const& options) {
+  return options.perturbation == "rademacher" ? run_with<T, pl::random::Rademacher>(options)
+                                              : run_with<T, pl::random::Gaussian>(options);
+}
+
+void run(StepOptions const& options) {
+  pl::require(options.perturbation == "none" || options.points % 2 == 0, "--points ", options.points,
+              ": points come in pairs; give an even number, or --perturbation none");
+  if (options.storage == "f16") {
+    return run_as<pl::f16>(options);
+  }
+  return options.storage == "bf16" ? run_as<pl::bf16>(options) : run_as<float>(options);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  StepOptions options;
+  int status = 0;
+  if (!benchmarks::parse(argc, argv, options, status)) {
+    return status;
+  }
+  try {
+    run(options);
+    return 0;
+  } catch (std::bad_alloc const&) {
+    std::cerr << "bench_step: out of memory; try a smaller --batch or --tokens, or --storage f16\n";
+  } catch (std::exception const& error) {
+    std::cerr << "bench_step: " << error.what() << '\n';
+  }
+  return 1;
+}

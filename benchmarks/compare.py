@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs bench_step and peer_mezo.py by turns and prints a table of medians.
+
+    compare.py --bench-step build/release/benchmarks/bench_step --python VENV/bin/python --write
+
+By turns, since a machine grows slower while it grows hot: each round runs every variant once, every second round in
+the opposite order. --write puts the table into README.md beside this script, between <!-- compare:begin --> and
+<!-- compare:end -->, and a chart into step.svg. The standard library suffices; the interpreter that --python names
+needs torch and transformers.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from step_chart import Bar, chart
+
+HERE = Path(__file__).resolve().parent
+BEGIN, END = "<!-- compare:begin -->", "<!-- compare:end -->"
+
+
+@dataclass(frozen=True)
+class Variant:
+    ours: bool
+    storage: str
+    perturbation: str = "gaussian"  # the only one that PyTorch's MeZO has
+
+    @property
+    def name(self) -> str:
+        return "pocketllm" if self.ours else "PyTorch"
+
+    def command(self, options: argparse.Namespace) -> list[str]:
+        shape = ["--model", options.model, "--batch", options.batch, "--tokens", options.tokens,
+                 "--threads", options.threads, "--steps", options.steps, "--json", "-"]
+        own = [options.bench_step, "--storage", self.storage, "--perturbation", self.perturbation]
+        peer = [options.python, HERE / "peer_mezo.py", "--dtype", self.storage]
+        return [str(word) for word in (own if self.ours else peer) + shape]
+
+
+VARIANTS = [Variant(True, "f32"), Variant(False, "fp32"), Variant(True, "f32", "rademacher"),
+            Variant(True, "f16"), Variant(False, "bf16"), Variant(True, "f16", "rademacher")]
+PEERS = [variant for variant in VARIANTS if not variant.ours]
+
+
+def run(variant: Variant, options: argparse.Namespace) -> dict:
+    """One run of one program. Ends this one, with a line that says why, when it fails."""
+    command = variant.command(options)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        sys.exit(f"compare.py: {command[0]}: {error.strerror}; see --bench-step and --python")
+    if done.returncode != 0:
+        last = (done.stderr.strip() or "nothing on stderr").splitlines()[-1]
+        sys.exit(f"compare.py: {' '.join(command)} failed ({done.returncode}): {last}")
+    return json.loads(done.stdout)
+
+
+def run_all(options: argparse.Namespace) -> dict[Variant, list[dict]]:
+    runs: dict[Variant, list[dict]] = {variant: [] for variant in VARIANTS}
+    for turn in range(options.rounds):
+        for variant in VARIANTS if turn % 2 == 0 else reversed(VARIANTS):
+            figures = run(variant, options)
+            runs[variant].append(figures)
+            print(f"round {turn + 1}  {variant.name:<10}{variant.storage:<5}{variant.perturbation:<11}"
+                  f"{seconds(figures['step_seconds'])}", file=sys.stderr, flush=True)
+    return runs
+
+
+def medians(runs: list[dict]) -> dict:
+    """Of each figure the median over the rounds; settings as they are."""
+    first = runs[0]
+    middle = {key: statistics.median(each[key] for each in runs) for key, value in first.items()
+              if isinstance(value, float) or key.endswith("_bytes")}
+    middle["step_over_forwards"] = middle["step_seconds"] / (first["points"] * middle["forward_seconds"])
+    return {**first, **middle}
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.{0 if value >= 0.1 else 1}f} ms"
+
+
+def gigabytes(value: float) -> str:
+    return f"{value / 1e9:.2f} GB" if value >= 1e8 else f"{value / 1e6:.0f} MB"
+
+
+def table(results: dict[Variant, dict]) -> str:
+    columns = ["", "weights", "directions", "one forward", "step", "step / 2 forwards", "update", "peak memory"]
+    columns += [f"times as fast as PyTorch {peer.storage}" for peer in PEERS]
+    rows = [columns, ["---"] * len(columns)]
+    for variant, r in results.items():
+        speeds = [f"{results[peer]['step_seconds'] / r['step_seconds']:.2f}" for peer in PEERS]
+        rows.append([variant.name, variant.storage, variant.perturbation.capitalize(), seconds(r["forward_seconds"]),
+                     seconds(r["step_seconds"]), f"{r['step_over_forwards']:.2f}", seconds(r["update_seconds"]),
+                     gigabytes(r["peak_rss_bytes"]), *speeds])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def conditions(results: dict[Variant, dict], rounds: int) -> str:
+    ours = next(r for variant, r in results.items() if variant.ours)
+    peer = results[PEERS[0]]
+    threads = f"{ours['threads']} thread" + ("s" if ours["threads"] != 1 else "")
+    return (f"{ours['model']} ({ours['parameters'] / 1e6:.1f} million weights, all trained), batches of "
+            f"{ours['batch']} x {ours['tokens']} tokens, {threads} of {ours['processor']}. Medians of {rounds} rounds "
+            f"of {ours['steps']} steps. pocketllm by {ours['compiler']}; PyTorch {peer['torch']}, transformers "
+            f"{peer['transformers']}, whose imports take {gigabytes(peer['imports_rss_bytes'])} of the memory.")
+
+
+def step_chart(results: dict[Variant, dict]) -> str:
+    bars = [Bar(f"{variant.name} {variant.storage}, {variant.perturbation.capitalize()}", variant.ours,
+                r["step_seconds"], 2 * r["forward_seconds"], seconds(r["step_seconds"]))
+            for variant, r in sorted(results.items(), key=lambda item: -item[1]["step_seconds"])]
+    any_run = next(iter(results.values()))
+    return chart(f"A step of {Path(any_run['model']).name}, {any_run['batch']} x {any_run['tokens']} tokens", bars)
+
+
+def around_section(readme: Path) -> tuple[str, str]:
+    """What a Markdown file has before and behind the section, with the markers."""
+    try:
+        head, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    except OSError as error:
+        sys.exit(f"compare.py: {readme}: {error.strerror}")
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"compare.py: {readme}: has no {BEGIN} with {END} behind it")
+    return head + begin, end + tail
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a positive whole number')
+    return int(text)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Compares a training step of pocketllm with one of PyTorch.")
+    parser.add_argument("--bench-step", required=True, metavar="PATH", help="the program")
+    parser.add_argument("--python", default=sys.executable, metavar="PATH",
+                        help="an interpreter that has torch and transformers (default: this one)")
+    parser.add_argument("--model", default="roberta-large", metavar="NAME|DIR",
+                        help="a name or directory that both programs know (default: %(default)s)")
+    parser.add_argument("--batch", default=8, type=positive, metavar="B", help="sequences (default: 8)")
+    parser.add_argument("--tokens", default=64, type=positive, metavar="T", help="of each (default: 64)")
+    parser.add_argument("--threads", default="0", metavar="N", help="0 for as many as the machine has (default)")
+    parser.add_argument("--steps", default=3, type=positive, metavar="S", help="of each run (default: 3)")
+    parser.add_argument("--rounds", default=3, type=positive, metavar="R", help="runs of each variant (default: 3)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures of every run")
+    parser.add_argument("--write", nargs="?", const=HERE, type=Path, metavar="DIR",
+                        help="put table and chart into README.md and step.svg of DIR (default: beside this script)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
+    around = around_section(options.write / "README.md") if options.write else None  # before minutes are spent
+    runs = run_all(options)
+    if options.json:
+        every = [figures for variant in VARIANTS for figures in runs[variant]]
+        Path(options.json).write_text(json.dumps(every, indent=2) + "\n", encoding="utf-8")
+    results = {variant: medians(each) for variant, each in runs.items()}
+    section = conditions(results, options.rounds) + "\n\n" + table(results)
+    print(section)
+    if around:
+        image = "![Seconds of a step by program, weights and directions](step.svg)"
+        (options.write / "README.md").write_text(f"\n\n{image}\n\n{section}\n\n".join(around), encoding="utf-8")
+        (options.write / "step.svg").write_text(step_chart(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

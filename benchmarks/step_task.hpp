@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// What bench_step trains: a choice between two words at a mask, on random tokens, at any number of points.
+#pragma once
+
+#include <pocketllm/core/error.hpp>
+#include <pocketllm/core/runtime.hpp>
+#include <pocketllm/core/split_mix.hpp>
+#include <pocketllm/models/batch.hpp>
+#include <pocketllm/models/roberta.hpp>
+#include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/train/objective.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace benchmarks {
+
+/// The loss of train::MaskedPrompt on a batch of random tokens, which needs no tokenizer: the mask is any
+/// token in the middle, the label words are any two.
+class MaskedTask {
+public:
+  MaskedTask(pocketllm::models::RobertaConfig const& config, std::size_t sequences, std::size_t tokens) {
+    pocketllm::require(tokens <= config.max_tokens(), "--tokens ", tokens, ": the model has positions for ",
+                       config.max_tokens());
+    std::size_t const first = static_cast<std::size_t>(config.pad_id) + 1; // padding would not be attended to
+    pocketllm::require(config.vocabulary > first + 1, "--model: a vocabulary of ", config.vocabulary,
+                       " words leaves none to choose from");
+    std::size_t const usable = config.vocabulary - first;
+    std::uint64_t drawn = 0;
+    std::vector<std::int32_t> ids(tokens);
+    for (std::size_t s = 0; s < sequences; ++s) {
+      for (std::int32_t& id : ids) {
+        id = static_cast<std::int32_t>(first + pocketllm::split_mix(/*seed=*/0, drawn++) % usable);
+      }
+      masks_.push_back(batch_.tokens() + tokens / 2);
+      labels_.push_back(s % words_.size());
+      batch_.add(ids);
+    }
+    words_ = {static_cast<std::int32_t>(first), static_cast<std::int32_t>(config.vocabulary - 1)};
+  }
+
+  /// The mean loss at each point.
+  template <class Model, pocketllm::random::Perturbation P>
+  [[nodiscard]] std::vector<float> operator()(Model const& model, pocketllm::random::Perturbed<P> const& at,
+                                              pocketllm::Runtime& runtime) const {
+    pocketllm::Workspace::Frame const frame(runtime.workspace());
+    return pocketllm::train::mean_cross_entropy(model.word_scores(batch_, masks_, words_, at, runtime),
+                                                labels_);
+  }
+
+  /// Words whose scores are computed.
+  [[nodiscard]] std::size_t words() const noexcept { return words_.size(); }
+
+private:
+  pocketllm::models::Batch batch_;
+  std::vector<std::size_t> masks_, labels_;
+  std::array<std::int32_t, 2> words_{};
+};
+
+/// The mean of two-point estimates along `pairs` directions (n-SPSA of MeZO, arXiv 2305.17333, definition 1):
+/// with one pair it is optimize::TwoPoint.
+struct Pairs {
+  std::size_t pairs = 1;
+  float epsilon = 1e-3F;
+
+  [[nodiscard]] std::vector<pocketllm::random::Point> points(std::uint64_t step) const {
+    std::vector<pocketllm::random::Point> at;
+    for (std::size_t i = 0; i < pairs; ++i) {
+      std::uint64_t const seed = pocketllm::split_mix(/*seed=*/1, step * pairs + i);
+      at.push_back({seed, epsilon});
+      at.push_back({seed, -epsilon});
+    }
+    return at;
+  }
+
+  [[nodiscard]] pocketllm::optimize::Gradient gradient(std::span<pocketllm::random::Point const> points,
+                                                       std::span<float const> losses) const {
+    pocketllm::optimize::Gradient gradient;
+    for (std::size_t i = 0; i < 2 * pairs; i += 2) {
+      float const slope = (losses[i] - losses[i + 1]) / (2.0F * epsilon);
+      gradient.push_back({points[i].seed, slope / static_cast<float>(pairs)});
+    }
+    return gradient;
+  }
+};
+static_assert(pocketllm::optimize::Estimator<Pairs>);
+
+/// All points are the weights themselves, and nothing is learnt: what the points cost without noise.
+struct WithoutNoise {
+  std::size_t lanes = 1;
+
+  [[nodiscard]] std::vector<pocketllm::random::Point> points(std::uint64_t) const {
+    return std::vector(lanes, pocketllm::random::origin);
+  }
+  [[nodiscard]] pocketllm::optimize::Gradient gradient(std::span<pocketllm::random::Point const>,
+                                                       std::span<float const>) const {
+    return {};
+  }
+};
+static_assert(pocketllm::optimize::Estimator<WithoutNoise>);
+
+} // namespace benchmarks

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# bench_step: every figure is there and makes sense, and what a user may get wrong is one line.
+. "$(dirname "$0")/../examples/common.sh"
+
+measure() {
+  run --model tiny --batch 2 --tokens 8 --steps 1 "$@"
+}
+
+measure --threads 1 --json step.json
+expect_success 'x 2 forwards'
+for key in model storage perturbation points batch tokens threads steps processor compiler parameters \
+  weights_bytes peak_rss_bytes forward_seconds step_seconds update_seconds step_over_forwards gflops loss; do
+  [ "$(grep -c "^  \"$key\": " step.json)" -eq 1 ] || complain "$key is not in the JSON once"
+done
+# 5,397,504 weights: the tiny model's, as transformers counts them
+check 'parameters' grep -qF '"parameters": 5397504,' step.json
+check 'bytes of weights' grep -qF '"weights_bytes": 21590016,' step.json
+check 'threads' grep -qF '"threads": 1,' step.json
+# the loss of a choice between two words by a model that knows nothing is about ln 2
+check 'the loss' grep -qE '"loss": 0\.[5-9]' step.json
+
+for storage in f16 bf16; do
+  for perturbation in gaussian rademacher; do
+    measure --storage "$storage" --perturbation "$perturbation" --points 4
+    expect_success "as $storage"
+    expect_success "4 points, $perturbation"
+  done
+done
+measure --perturbation none --points 3 --json -
+expect_success '"points": 3,'
+[ "$(head -c 1 out.txt)" = '{' ] || complain 'something beside the JSON'
+measure --model "$model"
+expect_success '5.398 million weights'
+
+measure --points 3
+expect_early_error 1 '--points 3: points come in pairs; give an even number, or --perturbation none'
+measure --model nowhere
+expect_early_error 1 '--model nowhere: is no directory; give one, or roberta-large, roberta-base or tiny'
+measure --tokens 257
+expect_early_error 1 '--tokens 257: the model has positions for 256'
+measure --json missing/step.json
+expect_early_error 1 'missing/step.json: cannot be opened for writing'
+measure --storage i8
+expect_early_error 2 '--storage: i8 not in {f32,f16,bf16}'
+measure --perturbation low-rank
+expect_early_error 2 '--perturbation: low-rank not in {none,gaussian,rademacher}'
+measure --steps 0
+expect_early_error 2 '--steps: 0 is too small; give at least 1'
+measure --nothing
+expect_early_error 2 '--nothing is not known; --help lists the options'
+
+run --help
+expect_success 'Measures a whole training step in memory'
+[ -z "$(grep -E '.{81}' out.txt)" ] || complain 'a line is wider than 80 columns'
+finish
