@@ -15,6 +15,7 @@
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/io/digest.hpp>
 #include <pocketllm/io/digest_cache.hpp>
+#include <pocketllm/io/journal.hpp>
 #include <pocketllm/io/load.hpp>
 #include <pocketllm/io/save.hpp>
 #include <pocketllm/layers/activation.hpp>
