@@ -7,10 +7,15 @@
 // Arrays are row-major, so X [lanes, rows, width] has the numbers of a token side by side.
 #pragma once
 
+#include <pocketllm/core/blake3.hpp>
+#include <pocketllm/core/crc32c.hpp>
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/float16.hpp>
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
+#include <pocketllm/io/digest.hpp>
+#include <pocketllm/io/digest_cache.hpp>
+#include <pocketllm/io/journal.hpp>
 #include <pocketllm/io/load.hpp>
 #include <pocketllm/io/save.hpp>
 #include <pocketllm/layers/attention.hpp>

@@ -5,7 +5,6 @@
 #include <pocketllm/io/save.hpp>
 
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -49,23 +48,6 @@ void check_round_trip(std::string const& name, std::string const& dtype) {
   std::memcpy(&header, file.map->bytes().data(), sizeof header);
   CHECK(header % 8 == 0);
   CHECK(file.content.find("layer.bias")->type.name == "F32");
-}
-
-/// Runs f in a child process, which must end by itself or by SIGKILL; its exit status, -1 when killed.
-template <class F>
-int in_child(F&& f, unsigned kill_after_us = 0) {
-  ::pid_t const child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    ::_exit(f());
-  }
-  if (kill_after_us != 0) {
-    ::usleep(kill_after_us);
-    ::kill(child, SIGKILL);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /// A model all of whose weights are `value`.
@@ -186,7 +168,7 @@ TEST_CASE("a full disk leaves the target as it was and no temporary files") {
   io::SaveOptions const options{.source = directory.path / "source"};
   toy::fs::path const target = directory.path / "out";
   io::save(constant(rows, 1.0F), target, options);
-  int const status = in_child([&] {
+  int const status = toy::in_child([&] {
     std::signal(SIGXFSZ, SIG_IGN); // then writing beyond the limit fails as it does on a full disk
     ::rlimit const limit{100'000, 100'000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -217,7 +199,7 @@ TEST_CASE("a program killed while it saves leaves the old model or the new one")
     models.push_back(constant(rows, static_cast<float>(i)));
   }
   for (unsigned trial = 0; trial < 20; ++trial) {
-    static_cast<void>(in_child(
+    static_cast<void>(toy::in_child(
         [&] {
           for (std::size_t i = 0;; ++i) {
             io::save(models[i % models.size()], target, options);

@@ -7,10 +7,12 @@
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -155,6 +157,23 @@ void check_error(F&& f, std::initializer_list<std::string> parts) {
     CAPTURE(part);
     CHECK(message.find(part) != std::string::npos);
   }
+}
+
+/// Runs f in a child process, which must end by itself or by SIGKILL; its exit status, -1 when killed.
+template <class F>
+int in_child(F&& f, unsigned kill_after_us = 0) {
+  ::pid_t const child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::_exit(f());
+  }
+  if (kill_after_us != 0) {
+    ::usleep(kill_after_us);
+    ::kill(child, SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 } // namespace toy

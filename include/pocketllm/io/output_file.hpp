@@ -50,6 +50,19 @@ inline void sync_directory(std::filesystem::path const& directory) {
   fail(path.string(), ": other programs keep replacing this while it is opened for writing");
 }
 
+/// What to do when writing fails with the error number `reason`, as the end of a message.
+[[nodiscard]] inline char const* write_advice(int reason) noexcept {
+  switch (reason) {
+  case ENOSPC:
+  case EDQUOT:
+    return "; free some space and try again";
+  case EFBIG:
+    return "; raise the limit on the size of files (ulimit -f), or choose another file system";
+  default:
+    return "";
+  }
+}
+
 /// A file being written from its beginning. An error names the file and the reason.
 class OutputFile {
 public:
@@ -69,7 +82,7 @@ public:
       if (written < 0 && errno == EINTR) {
         continue;
       }
-      require_system(written >= 0, path_, "cannot be written", advice(errno));
+      require_system(written >= 0, path_, "cannot be written", write_advice(errno));
       bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
   }
@@ -78,22 +91,10 @@ public:
 
   /// Waits until all that was written is on the disk.
   void sync() {
-    require_system(::fsync(file_.number()) == 0, path_, "cannot be written to the disk", advice(errno));
+    require_system(::fsync(file_.number()) == 0, path_, "cannot be written to the disk", write_advice(errno));
   }
 
 private:
-  static char const* advice(int reason) noexcept {
-    switch (reason) {
-    case ENOSPC:
-    case EDQUOT:
-      return "; free some space and try again";
-    case EFBIG:
-      return "; raise the limit on the size of files (ulimit -f), or choose another file system";
-    default:
-      return "";
-    }
-  }
-
   std::filesystem::path path_;
   FileDescriptor file_;
 };
