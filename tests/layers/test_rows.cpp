@@ -2,9 +2,9 @@
 // LayerNorm, activations and embeddings against loops in double.
 #include "layers/naive_layers.hpp"
 #include <pocketllm/core/float16.hpp>
-#include <pocketllm/layers/activation.hpp>
 #include <pocketllm/layers/embedding.hpp>
 #include <pocketllm/layers/layer_norm.hpp>
+#include <pocketllm/simd/activation.hpp>
 
 #include <doctest/doctest.h>
 
@@ -122,28 +122,28 @@ TEST_CASE_TEMPLATE("LayerNorm of equal numbers is its bias", A, POCKETLLM_TEST_W
 }
 
 TEST_CASE_TEMPLATE("gelu and tanh act on every element and on no other", A, POCKETLLM_TEST_WIDTHS) {
-  for (std::size_t width = 1; width <= 70; width += width < 20 ? 1 : 7) {
-    CAPTURE(width);
-    naive::Activations gelu(2, 21, width, width % 5, width, 6.0F);
-    auto tanh = gelu;
-    auto const x = gelu.values();
-    Runtime runtime(3);
-    layers::gelu<A>(gelu.view(), runtime);
-    layers::tanh<A>(tanh.view(), runtime);
-    auto const gelus = gelu.values(), tanhs = tanh.values();
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      double const value = static_cast<double>(x[i]);
-      REQUIRE(std::abs(static_cast<double>(gelus[i]) - naive_gelu(value)) < 1e-6); // |x| < 6
-      REQUIRE(std::abs(static_cast<double>(tanhs[i]) - std::tanh(value)) < 5e-7);
+  for (std::size_t count = 1; count <= 70; count += count < 20 ? 1 : 7) {
+    CAPTURE(count);
+    auto const x = naive::numbers(count + 1, 5);
+    for (auto const activation : {simd::Activation::gelu, simd::Activation::tanh, simd::Activation::none}) {
+      auto y = x;
+      simd::activate<A>(activation, y.data(), count);
+      CHECK(y.back() == x.back());
+      for (std::size_t i = 0; i < count; ++i) {
+        double const value = static_cast<double>(x[i]);
+        double const expected = activation == simd::Activation::gelu   ? naive_gelu(value)
+                                : activation == simd::Activation::tanh ? std::tanh(value)
+                                                                       : value;
+        REQUIRE(std::abs(static_cast<double>(y[i]) - expected) < 5e-7);
+      }
     }
   }
 }
 
 TEST_CASE_TEMPLATE("gelu and tanh far from zero", A, POCKETLLM_TEST_WIDTHS) {
   std::vector<float> gelu{0.0F, 100.0F, -100.0F, 1e30F, -1e30F}, tanh = gelu;
-  Runtime runtime(1);
-  layers::gelu<A>({gelu.data(), 1, 1, gelu.size()}, runtime);
-  layers::tanh<A>({tanh.data(), 1, 1, tanh.size()}, runtime);
+  simd::activate<A>(simd::Activation::gelu, gelu.data(), gelu.size());
+  simd::activate<A>(simd::Activation::tanh, tanh.data(), tanh.size());
   CHECK(gelu == std::vector<float>{0.0F, 100.0F, 0.0F, 1e30F, 0.0F});
   CHECK(tanh == std::vector<float>{0.0F, 1.0F, -1.0F, 1.0F, -1.0F});
 }
@@ -153,9 +153,8 @@ TEST_CASE_TEMPLATE("what is not a number stays so", A, POCKETLLM_TEST_WIDTHS) {
   std::vector<float> gelu(9, 0.5F);
   gelu[4] = std::nanf("");
   auto tanh = gelu;
-  Runtime runtime(1);
-  layers::gelu<A>({gelu.data(), 1, 1, gelu.size()}, runtime);
-  layers::tanh<A>({tanh.data(), 1, 1, tanh.size()}, runtime);
+  simd::activate<A>(simd::Activation::gelu, gelu.data(), gelu.size());
+  simd::activate<A>(simd::Activation::tanh, tanh.data(), tanh.size());
   for (std::size_t i = 0; i < gelu.size(); ++i) {
     CHECK(std::isnan(gelu[i]) == (i == 4));
     CHECK(std::isnan(tanh[i]) == (i == 4));

@@ -11,11 +11,6 @@ template <class P>
 void row(random::Stream stream, std::size_t r, std::size_t first, std::size_t count, float* out) {
   random::fill_row<A>(P{}, stream, r, first, count, out);
 }
-template <class P>
-void panel(random::Stream stream, std::size_t r, std::size_t first, std::size_t count, float* out) {
-  random::fill_panel<A, 16>(P{}, stream, r, first, count, out);
-}
-
 /// Lane `i` of the vector counts i higher in its first word; all lanes but the first are checked by the rows.
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint64_t key) {
   random::Words<A> const words = random::philox<A>({simd::iota<A>(counter[0]), simd::splat<A>(counter[1]),
@@ -33,6 +28,5 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::u
 } // namespace
 
 extern NoiseTable const POCKETLLM_ARCH_SYMBOL(noise);
-NoiseTable const POCKETLLM_ARCH_SYMBOL(noise){simd::width<A>,          philox,
-                                              row<random::Gaussian>,   row<random::Rademacher>,
-                                              panel<random::Gaussian>, panel<random::Rademacher>};
+NoiseTable const POCKETLLM_ARCH_SYMBOL(noise){simd::width<A>, philox, row<random::Gaussian>,
+                                              row<random::Rademacher>};

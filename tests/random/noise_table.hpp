@@ -3,7 +3,6 @@
 #pragma once
 
 #include "arch.hpp"
-
 #include <pocketllm/random/noise.hpp>
 
 #include <array>
@@ -13,10 +12,9 @@
 struct NoiseTable {
   std::size_t width;
   std::array<std::uint32_t, 4> (*philox)(std::array<std::uint32_t, 4> counter, std::uint64_t key);
-  using Row = void (*)(pocketllm::random::Stream stream, std::size_t row, std::size_t first, std::size_t count,
-                       float* out);
+  using Row = void (*)(pocketllm::random::Stream stream, std::size_t row, std::size_t first,
+                       std::size_t count, float* out);
   Row gaussian_row, rademacher_row;
-  Row gaussian_panel, rademacher_panel; ///< 16 rows from `row`; out[column][16]
 };
 
 #define POCKETLLM_DECLARE_NOISE(name) extern NoiseTable const noise_##name;

@@ -7,8 +7,9 @@
     python reference_noise.py --check    only check: known answers, and moments of 10 million values
 
 The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11). Its key
-is the seed; its counter is (block, row, tensor key), where a block covers consecutive columns of a row of a
-matrix [rows, cols]. A vector is a matrix of one row.
+is the seed; its counter is (16 block + lane, row, tensor key). A block covers 512 columns of a row of a matrix
+[rows, cols], of which lane c makes the columns c, c + 16, c + 32, ...; a vector is a matrix of one row. Rademacher
+takes the lane's bits from the first word; Gaussian starts JSF32 (Jenkins, 2007) with all four.
 """
 import json
 import math
@@ -21,7 +22,7 @@ import numpy as np
 MASK32, MASK64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
-GAUSSIAN_BLOCK, RADEMACHER_BLOCK = 8, 128  # columns made by one counter
+LANES, ELEMENTS = 16, 32  # of a block, and columns that each lane makes
 
 
 def fnv1a(name: str) -> int:
@@ -52,43 +53,58 @@ def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     return np.stack(c, axis=-1)
 
 
-def words(seed: int, name: str, shape: tuple[int, ...], block: int) -> np.ndarray:
-    """The words [rows, blocks, 4] that cover a tensor of `shape` ([cols] or [rows, cols])."""
+def words(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Philox's words [rows, blocks, 16 lanes, 4] for a tensor of `shape` ([cols] or [rows, cols])."""
     if len(shape) not in (1, 2):
         raise ValueError(f"{name}: shape {shape} is neither a vector's nor a matrix's")
     rows, cols = (1, *shape)[-2:]
     tensor = fnv1a(name)
-    counter = np.empty((rows, -(-cols // block), 4), np.uint64)
-    counter[..., 0] = np.arange(counter.shape[1], dtype=np.uint64)
-    counter[..., 1] = np.arange(rows, dtype=np.uint64)[:, None]
+    blocks = -(-cols // (LANES * ELEMENTS))
+    counter = np.empty((rows, blocks, LANES, 4), np.uint64)
+    counter[..., 0] = np.arange(blocks * LANES, dtype=np.uint64).reshape(blocks, LANES)
+    counter[..., 1] = np.arange(rows, dtype=np.uint64)[:, None, None]
     counter[..., 2] = tensor & MASK32
     counter[..., 3] = tensor >> 32
     return philox(counter, (seed & MASK32, seed >> 32))
 
 
 def to_shape(z: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Cuts the last block's surplus from z [rows, blocks, ...]."""
+    """z [elements, rows, blocks, lanes] in the order of columns, without the last block's surplus."""
+    z = np.moveaxis(z, 0, 2)
     return z.reshape(z.shape[0], -1)[:, : shape[-1]].reshape(shape)
 
 
+def small_fast(state: np.ndarray, count: int):
+    """JSF32 from states [..., 4]: yields its output and its second state word, `count` times."""
+    a, b, c, d = (state[..., i].astype(np.uint32) for i in range(4))
+
+    def rotate(x: np.ndarray, n: int) -> np.ndarray:
+        return (x << np.uint32(n)) | (x >> np.uint32(32 - n))
+
+    for _ in range(count):
+        e = a - rotate(b, 27)
+        a = b ^ rotate(c, 17)
+        b = c + d
+        c = d + e
+        d = e + a
+        yield d, b
+
+
 def gaussian(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Box-Muller with angles on a grid of 4096: each word makes two elements that are nearly N(0, 1)."""
-    w = words(seed, name, shape, GAUSSIAN_BLOCK)
-    x = 2.0 * (w >> np.uint64(12)) + 1.0
-    rho = np.sqrt(-np.log(x * 2.0**-21))
-    phi = (((w & np.uint64(1023)) + 0.5) / 1024 - 0.5) * (math.pi / 2)
-
-    def signed(magnitude: np.ndarray, bit: int) -> np.ndarray:
-        return np.where(w >> np.uint64(bit) & np.uint64(1), -magnitude, magnitude)
-
-    first = signed(rho * (np.cos(phi) - np.sin(phi)), 11)
-    second = signed(rho * (np.cos(phi) + np.sin(phi)), 10)
-    return to_shape(np.stack([first, second], axis=-1), shape)
+    """The sum of four bytes and a number in [-1/2, 1/2), made normal by a polynomial."""
+    coefficients = (1.667958975, 0.04115714133, 0.03888399154, -0.02283104882, 0.006343354937)
+    z = []
+    for word, second in small_fast(words(seed, name, shape), ELEMENTS):
+        total = sum(((word >> np.uint32(8 * i)) & np.uint32(255)).astype(np.float64) for i in range(4))
+        x = (total - 510 + second.view(np.int32).astype(np.float64) / 2.0**32) / 256
+        z.append(sum(c * x ** (2 * i + 1) for i, c in enumerate(coefficients)))
+    return to_shape(np.stack(z), shape)
 
 
 def rademacher(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """+1 or -1 from one bit an element: -1 where it is set."""
-    bits = words(seed, name, shape, RADEMACHER_BLOCK)[..., None] >> np.arange(32, dtype=np.uint64) & np.uint64(1)
+    """+1 or -1 from one bit an element, the uppermost first: -1 where it is set."""
+    first = words(seed, name, shape)[..., 0]
+    bits = np.stack([first >> np.uint64(31 - i) & np.uint64(1) for i in range(ELEMENTS)])
     return to_shape(1.0 - 2.0 * bits, shape)
 
 
@@ -125,8 +141,8 @@ def check_moments() -> None:
     print(f"gaussian: mean {z.mean():.2e}, variance {z.var():.6f}, skewness {(z**3).mean():.2e},"
           f" kurtosis {(z**4).mean():.5f}, largest {abs(z).max():.3f},"
           f" P(|z| > 3) {(abs(z) > 3).mean():.6f} (normal 0.002700)")
-    first, second = z[:, ::2], z[:, 1::2]
-    print(f"gaussian, the two of a word: correlation {(first * second).mean():.2e},"
+    first, second = z[:, :-16], z[:, 16:]
+    print(f"gaussian, neighbours of a lane: correlation {(first * second).mean():.2e},"
           f" of their squares {(first**2 * second**2).mean() - 1:.2e}")
     print(f"rademacher: mean {r.mean():.2e}, neighbours' correlation {(r[:, 1:] * r[:, :-1]).mean():.2e}")  # fmt: skip
 

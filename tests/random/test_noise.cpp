@@ -88,12 +88,21 @@ TEST_CASE("z is the one of the numpy reference") {
       CHECK(z == doctest::Approx(sample.at("value").get<double>()).epsilon(5e-6));
     }
   }
+  for (auto const& item : cases.at("rademacher")) {
+    random::Stream const stream{item.at("seed").get<std::uint64_t>(),
+                                fnv1a(item.at("name").get<std::string>())};
+    auto const signs = item.at("signs").get<std::string>();
+    std::vector<float> z(signs.size());
+    random::fill_row<simd::native>(random::Rademacher{}, stream, item.at("row"), 0, z.size(), z.data());
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      REQUIRE(z[i] == (signs[i] == '+' ? 1.0F : -1.0F));
+    }
+  }
 }
 
-TEST_CASE("z has the same bits at every width, in rows and panels, whole or in pieces") {
+TEST_CASE("z has the same bits at every width, whole or in pieces") {
   random::Stream const stream{0x0123456789abcdefULL, fnv1a("roberta.encoder.layer.0.output.dense.weight")};
   constexpr std::size_t rows = 16, columns = 1000, first_row = 5;
-  std::size_t const room = (columns + 127) / 128 * 128 * rows;
   for (bool const gaussian : {true, false}) {
     CAPTURE(gaussian);
     std::vector<float> expected(rows * columns);
@@ -102,34 +111,24 @@ TEST_CASE("z has the same bits at every width, in rows and panels, whole or in p
       fill(stream, first_row + r, 0, columns, expected.data() + r * columns);
     }
     // pinned: a change of these numbers makes every journal that was written unreadable
-    CHECK(hash(expected) == (gaussian ? 10745042429992431356ULL : 14019076342204467749ULL));
+    CHECK(hash(expected) == (gaussian ? 4454857201772043616ULL : 17894773480669342757ULL));
     for (auto const& entry : tables) {
       auto const name = entry.name;
       auto const* const table = entry.table;
       CAPTURE(name);
       auto const fill_row = gaussian ? table->gaussian_row : table->rademacher_row;
-      auto const fill_panel = gaussian ? table->gaussian_panel : table->rademacher_panel;
-      std::vector<float> whole(rows * columns), panel(room), transposed(rows * columns);
-      fill_panel(stream, first_row, 0, columns, panel.data());
+      std::vector<float> whole(rows * columns);
       for (std::size_t r = 0; r < rows; ++r) {
         fill_row(stream, first_row + r, 0, columns, whole.data() + r * columns);
-        for (std::size_t c = 0; c < columns; ++c) {
-          transposed[r * columns + c] = panel[c * rows + r];
-        }
       }
       CHECK(whole == expected);
-      CHECK(transposed == expected);
       std::vector<float> piece(columns);
-      for (std::size_t first = 0; first < 300; first += 37) {
+      for (std::size_t first = 0; first < 800; first += 37) { // also across the end of a block of 512
         for (std::size_t count = 1; count < 200; count += 13) {
           fill_row(stream, first_row, first, count, piece.data());
           REQUIRE(std::equal(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(count),
                              expected.begin() + static_cast<std::ptrdiff_t>(first)));
         }
-      }
-      fill_panel(stream, first_row, 256, 128, panel.data()); // a later part alone
-      for (std::size_t c = 0; c < 128; ++c) {
-        REQUIRE(panel[c * rows + 3] == expected[3 * columns + 256 + c]);
       }
     }
   }

@@ -19,6 +19,21 @@ void product(Lanes<float const> x, tensor::Tensor<T> const& w, tensor::Tensor<fl
 }
 
 template <class T>
+void chain(Lanes<float const> x, tensor::Tensor<T> const& w, tensor::Tensor<float> const& bias,
+           tensor::Tensor<T> const& v, std::span<random::Point const> points, Lanes<float> y, Lanes<float> z,
+           Runtime& runtime) {
+  Workspace::Frame const frame(runtime.workspace());
+  auto const at = random::perturb(random::Gaussian{}, points);
+  tensor::Packed const packed = tensor::pack<A>(x, runtime);
+  tensor::Packed const h = tensor::take_packed<A>(runtime.workspace(), y.lanes, y.rows, w.rows());
+  tensor::products<A>(packed,
+                      {tensor::Factor<T>{w, &bias, {}, h, simd::Activation::gelu},
+                       tensor::Factor<T>{w, nullptr, z, {}, simd::Activation::tanh}},
+                      at, runtime);
+  tensor::products<A>(h, {tensor::Factor<T>{v, nullptr, y}}, at, runtime);
+}
+
+template <class T>
 void update(tensor::Tensor<T>& w, Kind kind, std::span<random::Point const> terms, float decay,
             Runtime& runtime) {
   if (kind == Kind::gaussian) {
@@ -33,7 +48,7 @@ void update(tensor::Tensor<T>& w, Kind kind, std::span<random::Point const> term
 extern KernelTable const POCKETLLM_ARCH_SYMBOL(kernels);
 KernelTable const POCKETLLM_ARCH_SYMBOL(kernels){
     simd::has_fma<A>,
-    {product<float>, update<float>},
-    {product<f16>, update<f16>},
-    {product<bf16>, update<bf16>},
+    {product<float>, chain<float>, update<float>},
+    {product<f16>, chain<f16>, update<f16>},
+    {product<bf16>, chain<bf16>, update<bf16>},
 };

@@ -19,6 +19,10 @@ struct StorageKernels {
   void (*product)(pocketllm::Lanes<float const> x, Tensor const& w,
                   pocketllm::tensor::Tensor<float> const* bias, Kind kind, Points points,
                   pocketllm::Lanes<float> y, pocketllm::Runtime& runtime);
+  /// Y = gelu(X W^T + b) V^T and, from the same packed X, Z = tanh(X W^T).
+  void (*chain)(pocketllm::Lanes<float const> x, Tensor const& w,
+                pocketllm::tensor::Tensor<float> const& bias, Tensor const& v, Points points,
+                pocketllm::Lanes<float> y, pocketllm::Lanes<float> z, pocketllm::Runtime& runtime);
   void (*update)(Tensor& w, Kind kind, Points terms, float decay, pocketllm::Runtime& runtime);
 };
 

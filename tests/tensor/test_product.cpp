@@ -87,7 +87,8 @@ void check_all_sizes(Kind kind) {
       CAPTURE(size);
       REQUIRE(error<T>(*table, s, kind, size % 3 == 0, runtime) < 3e-7);
     }
-    for (Shape const& s : {Shape{2, 5, 257, 33, 1}, Shape{3, 7, 300, 16, 3}, Shape{2, 3, 1031, 49, 0}}) {
+    for (Shape const& s : {Shape{2, 5, 257, 33, 1}, Shape{3, 7, 300, 16, 3}, Shape{2, 3, 1031, 49, 0},
+                           Shape{2, 37, 70, 215, 2}}) {
       REQUIRE(error<T>(*table, s, kind, false, runtime) < 1e-6);
     }
   }
@@ -129,6 +130,48 @@ TEST_CASE(
     if (table->fused) {
       expected = expected.empty() ? results[0] : expected;
       CHECK(results[0] == expected);
+    }
+  }
+}
+
+TEST_CASE("several factors of one X, and a packed result that another product reads") {
+  for (auto const& entry : tables) {
+    auto const name = entry.name;
+    auto const* const table = entry.table;
+    CAPTURE(name);
+    for (std::size_t const rows : {1U, 17U, 40U}) {
+      std::size_t const in = 530, middle = 203, out = 35; // more than a block of depth, and of rows
+      auto const w = naive::tensor_of<float>("up.weight", {middle, in}, 1);
+      auto const bias = naive::tensor_of<float>("up.bias", {middle}, 2);
+      auto const v = naive::tensor_of<float>("down.weight", {out, middle}, 3);
+      auto const points = some_points(3);
+      auto const x = naive::numbers(rows * in, 4);
+      std::vector<float> y(3 * rows * out), z(3 * rows * middle);
+      Runtime runtime(2);
+      table->f32.chain({x.data(), 1, rows, in}, w, bias, v, points, {y.data(), 3, rows, out},
+                       {z.data(), 3, rows, middle}, runtime);
+      for (std::size_t l = 0; l < 3; ++l) {
+        auto const wl = naive::perturbed(w, Kind::gaussian, points[l]);
+        auto const bl = naive::perturbed(bias, Kind::gaussian, points[l]);
+        auto const vl = naive::perturbed(v, Kind::gaussian, points[l]);
+        for (std::size_t r = 0; r < rows; ++r) {
+          std::vector<double> sums(out);
+          for (std::size_t n = 0; n < middle; ++n) {
+            double sum = 0.0;
+            for (std::size_t k = 0; k < in; ++k) {
+              sum += static_cast<double>(x[r * in + k]) * wl[n * in + k];
+            }
+            REQUIRE(std::abs(static_cast<double>(z[(l * rows + r) * middle + n]) - std::tanh(sum)) < 1e-5);
+            double const h = 0.5 * (sum + bl[n]) * (1.0 + std::erf((sum + bl[n]) * std::sqrt(0.5)));
+            for (std::size_t o = 0; o < out; ++o) {
+              sums[o] += h * vl[o * middle + n];
+            }
+          }
+          for (std::size_t o = 0; o < out; ++o) {
+            REQUIRE(std::abs(static_cast<double>(y[(l * rows + r) * out + o]) - sums[o]) < 1e-3);
+          }
+        }
+      }
     }
   }
 }

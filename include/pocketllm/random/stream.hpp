@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where noise comes from: random words for 512 columns of a row at a time, in an order that suits vectors of
+// Where noise comes from: random words for 512 columns of a row, in an order that suits vectors of
 // any width.
 #pragma once
 
 #include <pocketllm/random/philox.hpp>
-#include <pocketllm/random/small_fast.hpp>
 #include <pocketllm/simd/batch.hpp>
 
 #include <cstddef>
@@ -34,21 +33,6 @@ template <class A>
                     simd::splat<A>(static_cast<std::uint32_t>(stream.tensor)),
                     simd::splat<A>(static_cast<std::uint32_t>(stream.tensor >> 32))},
                    stream.seed);
-}
-
-/// Calls f(w, out + offset) with a vector w of fresh random words for every width<A> of the first `count`
-/// columns of a block; their z belongs at out[offset], and columns up to the next multiple of 16 are made as
-/// well. The words are those of a small fast generator that Philox starts: Philox itself costs five times as
-/// much a word.
-template <class A, class F>
-[[gnu::always_inline]] inline void for_each_word(Stream stream, std::size_t row, std::size_t block,
-                                                 std::size_t count, float* out, F f) noexcept {
-  for (std::size_t lane = 0; lane < lanes; lane += simd::width<A>) {
-    SmallFast<A> generator(words<A>(stream, row, block, lane));
-    for (std::size_t column = lane; column < count + lane; column += lanes) {
-      f(generator(), out + column);
-    }
-  }
 }
 
 } // namespace pocketllm::random

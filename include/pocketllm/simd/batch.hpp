@@ -150,7 +150,7 @@ template <class A>
   }
 }
 
-/// The value of an integer below 2^31 as a float, rounded to nearest.
+/// The value of an integer, taken as a signed one, as a float, rounded to nearest.
 template <class A>
 [[gnu::always_inline]] inline f32<A> convert(u32<A> value) noexcept {
   if constexpr (Scalar<A>) {
