@@ -62,7 +62,8 @@ void check_update() {
             }
             double const found = static_cast<double>(to_float(w.row(r)[c]));
             double const unit = static_cast<double>(unit_in_last_place<T>(static_cast<float>(expected)));
-            REQUIRE(std::abs(found - expected) <= 1.001 * unit + 2e-9);
+            // and the two partial sums, below 1/16, are rounded by at most half a unit, 1.9e-9, each
+            REQUIRE(std::abs(found - expected) <= 1.001 * unit + 3.8e-9);
           }
         }
       }

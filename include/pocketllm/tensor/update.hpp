@@ -86,11 +86,22 @@ struct Update {
 
 private:
   using Row = std::array<float, random::block_cols>;
+  static constexpr std::size_t block_ahead = 1;
+
+  /// Asks for weights that will be changed soon; an address behind the end does no harm.
+  static void fetch(T const* w, std::size_t count) noexcept {
+    constexpr std::size_t line = 64 / sizeof(T);
+    for (std::size_t i = 0; i < count; i += line) {
+      __builtin_prefetch(w + i, 1);
+    }
+  }
 
   template <class A>
   static void block(Task const& t, std::size_t row, std::size_t block) noexcept {
     std::size_t const first = block * random::block_cols;
     std::size_t const count = std::min(random::block_cols, t.cols - first);
+    T* const w = t.data + row * t.cols + first;
+    fetch(w + block_ahead * random::block_cols, count); // while noise is made
     Row sum, noise;
     for (std::size_t i = 0; i < t.terms.size(); ++i) {
       t.perturbation.template fill<A>({t.terms[i].seed, t.key}, row, block, count, noise.data());
@@ -104,7 +115,7 @@ private:
       detail::RoundingBits{}.fill<A>({detail::rounding_seed(t.terms), t.key}, row, block, count,
                                      noise.data());
     }
-    add<A>(t.data + row * t.cols + first, sum.data(), noise.data(), t.decay, count);
+    add<A>(w, sum.data(), noise.data(), t.decay, count);
   }
 
   /// w = decay * w + sum, rounded by the bits of `random`.
