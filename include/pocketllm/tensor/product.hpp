@@ -74,16 +74,21 @@ void products(Packed const& x, std::initializer_list<Factor<T>> factors, random:
   Workspace& workspace = runtime.workspace();
   Workspace::Frame const frame(workspace);
   using Kernel = kernel::Product<T, P>;
+  std::size_t rows = 0;
+  for (Factor<T> const& f : factors) {
+    rows += f.weight.rows();
+  }
+  std::size_t const threads = runtime.pool().size();
   std::vector<typename Kernel::Task> tasks;
   std::vector<std::size_t> ends; // pieces of all tasks up to each
   for (Factor<T> const& f : factors) {
     detail::require_shapes(x, f, at.lanes());
     float const* const bias = detail::perturbed_bias<A>(f.bias, f.weight.rows(), at, workspace);
-    tasks.push_back({x, f.weight, at, bias, f.y, f.packed, f.activation, runtime.pool().size()});
+    tasks.push_back({x, f.weight, at, bias, f.y, f.packed, f.activation, threads, kernel::piece_rows(rows, threads)});
     ends.push_back((ends.empty() ? 0 : ends.back()) + tasks.back().pieces());
   }
   std::size_t const size = kernel::product_scratch(x, at.lanes());
-  std::span<float> const scratch = workspace.take(runtime.pool().size() * size);
+  std::span<float> const scratch = workspace.take(threads * size);
   runtime.pool().parallel_for(ends.empty() ? 0 : ends.back(), [&](std::size_t i, std::size_t worker) {
     auto const t = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), i) - ends.begin());
     std::size_t const piece = t == 0 ? i : i - ends[t - 1];

@@ -26,6 +26,15 @@ inline constexpr std::size_t block_size = simd::block_rows * simd::tile_stride;
   return 2 * block_size + simd::tile_depth + points * x.padded_rows() * simd::block_rows;
 }
 
+/// Rows of W in a piece, when all products together have `rows`: as many as fit a block, for every piece reads all of
+/// X, but as many pieces for each thread.
+[[nodiscard]] inline std::size_t piece_rows(std::size_t rows, std::size_t threads) noexcept {
+  constexpr std::size_t unit = 4; // rows of a small tile
+  std::size_t const pieces = threads * std::max<std::size_t>(1, (rows + threads * simd::block_rows - 1) /
+                                                                    (threads * simd::block_rows));
+  return std::min(simd::block_rows, ((rows + pieces - 1) / pieces + unit - 1) / unit * unit);
+}
+
 /// out_i = w + c_i z over `count` columns, for one or two coefficients.
 template <class A, class T>
 void perturb(T const* w, float const* z, float const* coefficients, std::size_t points, std::size_t count,
@@ -94,17 +103,16 @@ struct Product {
     Packed packed; ///< where the result goes if it has data, else to y
     simd::Activation activation;
     std::size_t threads;
+    std::size_t piece_rows; ///< at most block_rows
 
-    [[nodiscard]] std::size_t pieces() const noexcept {
-      return (w.rows() + simd::block_rows - 1) / simd::block_rows;
-    }
+    [[nodiscard]] std::size_t pieces() const noexcept { return (w.rows() + piece_rows - 1) / piece_rows; }
   };
   using Signature = void(Task const&, std::size_t, float*);
 
   template <class A>
   static void run(Task const& task, std::size_t piece, float* scratch) noexcept {
-    std::size_t const row = piece * simd::block_rows;
-    Piece<A>{task, row, std::min(simd::block_rows, task.w.rows() - row), scratch}();
+    std::size_t const row = piece * task.piece_rows;
+    Piece<A>{task, row, std::min(task.piece_rows, task.w.rows() - row), scratch}();
   }
 
 private:
@@ -179,7 +187,7 @@ private:
     /// of the rows that this thread is likely to do next.
     [[nodiscard]] simd::Ahead fetch_weights(std::size_t k, std::size_t depth) const noexcept {
       bool const more = k + simd::tile_depth < task.w.cols();
-      std::size_t const row = more ? first : first + task.threads * simd::block_rows;
+      std::size_t const row = more ? first : first + task.threads * task.piece_rows;
       std::size_t const column = more ? k + simd::tile_depth : 0;
       simd::Ahead ahead;
       std::size_t steps = 0;
