@@ -73,15 +73,13 @@ struct TwoOneSided {
 
 /// A user's own perturbation: uniform with variance 1, in blocks of four, one element a word.
 struct Uniform {
-  static constexpr std::size_t block = 4;
   static constexpr std::string_view name = "uniform";
   template <class A>
-  void expand(random::Words<A> const& words, float* out, std::size_t stride) const {
-    for (std::size_t j = 0; j < 4; ++j) {
-      simd::f32<A> const unit = simd::convert<A>(simd::shift_right<A, 8>(words[j])); // below 2^24
-      simd::store<A>(out + j * stride,
-                     simd::fma<A>(unit, simd::splat<A>(0x1p-23F * 1.7320508F), simd::splat<A>(-1.7320508F)));
-    }
+  void fill(random::Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const {
+    random::fill_independent<A>(stream, row, block, count, out, [](simd::u32<A> word, simd::u32<A>) {
+      simd::f32<A> const unit = simd::convert<A>(simd::shift_right<A, 8>(word)); // below 2^24
+      return simd::fma<A>(unit, simd::splat<A>(0x1p-23F * 1.7320508F), simd::splat<A>(-1.7320508F));
+    });
   }
 };
 

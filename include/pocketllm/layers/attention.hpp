@@ -15,15 +15,18 @@
 
 namespace pocketllm::layers {
 
-/// Q = softmax(Q K^T / sqrt(width / heads)) V for every lane, sequence and head. Q, K, V [lanes, rows,
-/// width]; sequence i has the rows offsets[i] to offsets[i + 1].
+/// Q = softmax(Q K^T / sqrt(width / heads)) V for every lane, sequence and head. Q [lanes, queries, width];
+/// K, V [lanes, rows, width]. Sequence i has the queries queries[i] to queries[i + 1] and the rows offsets[i]
+/// to offsets[i + 1]. Throws Error when they do not belong together.
 template <class A = simd::native>
-void attention(Lanes<float> q, Lanes<float const> k, Lanes<float const> v,
-               std::span<std::size_t const> offsets, std::size_t heads, Runtime& runtime) {
-  require(heads != 0 && q.cols == k.cols && q.cols == v.cols && q.stride == k.stride &&
-              q.stride == v.stride && q.cols % heads == 0,
+void attention(Lanes<float> q, std::span<std::size_t const> queries, Lanes<float const> k,
+               Lanes<float const> v, std::span<std::size_t const> offsets, std::size_t heads,
+               Runtime& runtime) {
+  require(heads != 0 && q.cols == k.cols && q.cols == v.cols && k.stride == v.stride && q.cols % heads == 0 &&
+              queries.size() == offsets.size(),
           "attention of ", heads, " heads: Q, K and V have ", q.cols, ", ", k.cols, " and ", v.cols,
-          " columns, their rows are ", q.stride, ", ", k.stride, " and ", v.stride, " apart");
+          " columns, rows of K and V are ", k.stride, " and ", v.stride, " apart, and there are ",
+          queries.size() - 1, " and ", offsets.size() - 1, " sequences");
   std::size_t const sequences = offsets.size() - 1;
   std::size_t const head_width = q.cols / heads;
   std::size_t longest = 0;
@@ -34,14 +37,22 @@ void attention(Lanes<float> q, Lanes<float const> k, Lanes<float const> v,
   std::size_t const size = kernel::attention_scratch(longest, head_width);
   std::span<float> const scratch = runtime.workspace().take(runtime.pool().size() * size);
   runtime.pool().parallel_for(q.lanes * sequences * heads, [&](std::size_t i, std::size_t worker) {
-    std::size_t const head = i % heads, sequence = i / heads % sequences, lane = i / heads / sequences;
-    std::size_t const begin = offsets[sequence], column = head * head_width;
+    std::size_t const head = i % heads, s = i / heads % sequences, lane = i / heads / sequences;
+    std::size_t const column = head * head_width;
     simd::invoke<A, kernel::AttentionHead>(
-        kernel::AttentionHead::Task{q.row(lane, begin) + column, k.row(lane, begin) + column,
-                                    v.row(lane, begin) + column, offsets[sequence + 1] - begin, head_width,
-                                    q.stride},
+        kernel::AttentionHead::Task{q.row(lane, queries[s]) + column, queries[s + 1] - queries[s], q.stride,
+                                    k.row(lane, offsets[s]) + column, v.row(lane, offsets[s]) + column,
+                                    offsets[s + 1] - offsets[s], k.stride, head_width},
         scratch.data() + worker * size);
   });
+}
+
+/// The same with a query for every row.
+template <class A = simd::native>
+void attention(Lanes<float> q, Lanes<float const> k, Lanes<float const> v,
+               std::span<std::size_t const> offsets, std::size_t heads, Runtime& runtime) {
+  require(q.rows == k.rows, "attention: Q has ", q.rows, " rows and K ", k.rows);
+  attention<A>(q, offsets, k, v, offsets, heads, runtime);
 }
 
 } // namespace pocketllm::layers

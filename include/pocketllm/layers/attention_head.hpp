@@ -41,12 +41,14 @@ namespace kernel {
 }
 
 struct AttentionHead {
-  /// The matrices [tokens, width] begin at q, k and v, rows `stride` apart. The result replaces q.
+  /// Q [queries, width] begins at q, rows `q_stride` apart; K and V [tokens, width] at k and v, rows `stride`
+  /// apart. The result replaces Q.
   struct Task {
     float* q;
+    std::size_t queries, q_stride;
     float const* k;
     float const* v;
-    std::size_t tokens, width, stride;
+    std::size_t tokens, stride, width;
   };
   using Signature = void(Task const&, float*);
 
@@ -61,16 +63,16 @@ struct AttentionHead {
     pack_keys<A>(t, keys);
     pack_values<A>(t, values);
     float const scale = 1.0F / std::sqrt(static_cast<float>(t.width));
-    for (std::size_t first = 0; first < t.tokens; first += simd::block_rows) {
-      std::size_t const count = std::min(simd::block_rows, t.tokens - first);
-      float* const q = t.q + first * t.stride;
-      multiply<A>(q, t.stride, count, t.width, keys, t.tokens, rows, scores, across); // Q K^T
+    for (std::size_t first = 0; first < t.queries; first += simd::block_rows) {
+      std::size_t const count = std::min(simd::block_rows, t.queries - first);
+      float* const q = t.q + first * t.q_stride;
+      multiply<A>(q, t.q_stride, count, t.width, keys, t.tokens, rows, scores, across); // Q K^T
       for (std::size_t i = 0; i < count; ++i) {
         softmax<A>(scores + i * across, t.tokens, scale);
       }
       multiply<A>(scores, across, count, t.tokens, values, t.width, rows, result, wide); // scores V
       for (std::size_t i = 0; i < count; ++i) {
-        std::copy_n(result + i * wide, t.width, q + i * t.stride);
+        std::copy_n(result + i * wide, t.width, q + i * t.q_stride);
       }
     }
   }

@@ -6,6 +6,7 @@
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/layers/linear.hpp>
 #include <pocketllm/models/batch.hpp>
+#include <pocketllm/models/gather.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -43,12 +44,21 @@ struct EncoderLayer {
   template <random::Perturbation P>
   void operator()(Lanes<float> x, Batch const& batch, std::size_t heads, random::Perturbed<P> const& at,
                   Runtime& runtime) const {
-    Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-    attend(x, y, batch, heads, at, runtime);
-    attention_norm(x, y, at, runtime);
-    feed_forward(x, y, at, runtime);
-    output_norm(x, y, at, runtime);
+    finish(x, x, batch.offsets(), batch, heads, at, runtime);
+  }
+
+  /// Y [lanes, rows.size(), width]: what becomes of the rows `rows` of X, in ascending order. The other rows
+  /// are only attended to, which saves most of the work.
+  template <random::Perturbation P>
+  void at_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y, Batch const& batch,
+               std::size_t heads, random::Perturbed<P> const& at, Runtime& runtime) const {
+    std::vector<std::size_t> queries; // how many of `rows` lie before each sequence
+    for (std::size_t const offset : batch.offsets()) {
+      queries.push_back(
+          static_cast<std::size_t>(std::lower_bound(rows.begin(), rows.end(), offset) - rows.begin()));
+    }
+    copy_rows(x, rows, y);
+    finish(y, x, queries, batch, heads, at, runtime);
   }
 
   template <class Self, class F>
@@ -63,19 +73,40 @@ struct EncoderLayer {
   }
 
 private:
-  /// Y = attention(X)
+  /// X = norm(X + attention(X, context)); X = norm(X + feed_forward(X))
   template <random::Perturbation P>
-  void attend(Lanes<float const> x, Lanes<float> y, Batch const& batch, std::size_t heads,
-              random::Perturbed<P> const& at, Runtime& runtime) const {
+  void finish(Lanes<float> x, Lanes<float const> context, std::span<std::size_t const> queries,
+              Batch const& batch, std::size_t heads, random::Perturbed<P> const& at, Runtime& runtime) const {
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const q = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-    Lanes<float> const k = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-    Lanes<float> const v = y; // its values are used up before the output is written
+    Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
+    attend(x, context, queries, y, batch, heads, at, runtime);
+    attention_norm(x, y, at, runtime);
+    feed_forward(x, y, at, runtime);
+    output_norm(x, y, at, runtime);
+  }
+
+  /// Y = attention of the rows of X to those of `context`, which may be X itself.
+  template <random::Perturbation P>
+  void attend(Lanes<float const> x, Lanes<float const> context, std::span<std::size_t const> queries,
+              Lanes<float> y, Batch const& batch, std::size_t heads, random::Perturbed<P> const& at,
+              Runtime& runtime) const {
+    Workspace& workspace = runtime.workspace();
+    Workspace::Frame const frame(workspace);
+    Lanes<float> const q = take_lanes(workspace, x.lanes, x.rows, x.cols);
+    Lanes<float> const k = take_lanes(workspace, context.lanes, context.rows, context.cols);
+    Lanes<float> const v = take_lanes(workspace, context.lanes, context.rows, context.cols);
     {
-      Workspace::Frame const packed(runtime.workspace());
-      tensor::products(tensor::pack(x, runtime), {query.into(q), key.into(k), value.into(v)}, at, runtime);
+      Workspace::Frame const packed(workspace);
+      tensor::Packed const c = tensor::pack(context, runtime);
+      if (x.data == context.data) {
+        tensor::products(c, {query.into(q), key.into(k), value.into(v)}, at, runtime);
+      } else {
+        tensor::products(c, {key.into(k), value.into(v)}, at, runtime);
+        tensor::products(tensor::pack(x, runtime), {query.into(q)}, at, runtime);
+      }
     }
-    layers::attention(q, k, v, batch.offsets(), heads, runtime);
+    layers::attention(q, queries, Lanes<float const>(k), Lanes<float const>(v), batch.offsets(), heads,
+                      runtime);
     tensor::products(tensor::pack(Lanes<float const>(q), runtime), {attention_output.into(y)}, at, runtime);
   }
 
@@ -113,6 +144,22 @@ struct Encoder {
       layers[i](x, batch, heads, at, runtime);
     }
     observe(layers.size(), Lanes<float const>(x));
+  }
+
+  /// Y [lanes, rows.size(), width]: the rows `rows` of what the above makes of X. In ascending order they
+  /// need only a part of the last layer. X is overwritten.
+  template <random::Perturbation P>
+  void at_rows(Lanes<float> x, std::span<std::size_t const> rows, Lanes<float> y, Batch const& batch,
+               random::Perturbed<P> const& at, Runtime& runtime) const {
+    bool const part = !layers.empty() && std::is_sorted(rows.begin(), rows.end());
+    for (std::size_t i = 0; i < layers.size() - (part ? 1 : 0); ++i) {
+      layers[i](x, batch, heads, at, runtime);
+    }
+    if (part) {
+      layers.back().at_rows(x, rows, y, batch, heads, at, runtime);
+    } else {
+      copy_rows(x, rows, y);
+    }
   }
 
   template <class Self, class F>

@@ -16,17 +16,15 @@
 
 namespace pocketllm::models {
 
-/// The rows `rows` of X [lanes, tokens, width], in the workspace: [lanes, rows.size(), width].
-[[nodiscard]] inline Lanes<float> gather_rows(Lanes<float const> x, std::span<std::size_t const> rows,
-                                              Runtime& runtime) {
-  Lanes<float> const out = take_lanes(runtime.workspace(), x.lanes, rows.size(), x.cols);
+/// Y [lanes, rows.size(), width] = the rows `rows` of X [lanes, tokens, width]. Throws Error for a row that X
+/// does not have.
+inline void copy_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y) {
   for (std::size_t l = 0; l < x.lanes; ++l) {
     for (std::size_t r = 0; r < rows.size(); ++r) {
       require(rows[r] < x.rows, "token ", rows[r], " is outside the batch of ", x.rows, " tokens");
-      std::copy_n(x.row(l, rows[r]), x.cols, out.row(l, r));
+      std::copy_n(x.row(l, rows[r]), x.cols, y.row(l, r));
     }
   }
-  return out;
 }
 
 /// scores[l, r, i] = <H[l, r], table row words[i]> + bias[words[i]], table and bias at point l.

@@ -154,11 +154,7 @@ public:
   template <random::Perturbation P, class Observer = NoObserver>
   [[nodiscard]] Lanes<float> hidden(Batch const& batch, random::Perturbed<P> const& at, Runtime& runtime,
                                     Observer&& observe = {}) const {
-    Lanes<float> const x = take_lanes(runtime.workspace(), at.lanes(), batch.tokens(), config_.encoder.width);
-    words_(batch.ids(), at, x, false, runtime);
-    types_(std::vector<std::int32_t>(batch.tokens(), 0), at, x, true, runtime);
-    positions_(position_ids(batch), at, x, true, runtime);
-    norm_(x, {}, at, runtime);
+    Lanes<float> const x = embed(batch, at, runtime);
     encoder_(x, batch, at, runtime, observe);
     return x;
   }
@@ -175,7 +171,7 @@ public:
     std::size_t const outputs = words.empty() ? config_.vocabulary : words.size();
     Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), rows.size(), outputs);
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const x = gather_rows(hidden(batch, at, runtime), rows, runtime);
+    Lanes<float> const x = hidden_at(batch, rows, at, runtime);
     Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     tensor::products(tensor::pack(Lanes<float const>(x), runtime),
                      {masked_head_->dense.into(h, simd::Activation::gelu)}, at, runtime);
@@ -198,8 +194,7 @@ public:
             "this RoBERTa has a masked-language-model head and no classification head");
     Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), batch.size(), config_.classes);
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const x =
-        gather_rows(hidden(batch, at, runtime), batch.offsets().first(batch.size()), runtime);
+    Lanes<float> const x = hidden_at(batch, batch.offsets().first(batch.size()), at, runtime);
     Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     tensor::products(tensor::pack(Lanes<float const>(x), runtime),
                      {class_head_->dense.into(h, simd::Activation::tanh)}, at, runtime);
@@ -251,6 +246,27 @@ private:
     if (self.class_head_) {
       FirstTokenHead<T>::visit(*self.class_head_, f);
     }
+  }
+
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> embed(Batch const& batch, random::Perturbed<P> const& at,
+                                   Runtime& runtime) const {
+    Lanes<float> const x = take_lanes(runtime.workspace(), at.lanes(), batch.tokens(), config_.encoder.width);
+    words_(batch.ids(), at, x, false, runtime);
+    types_(std::vector<std::int32_t>(batch.tokens(), 0), at, x, true, runtime);
+    positions_(position_ids(batch), at, x, true, runtime);
+    norm_(x, {}, at, runtime);
+    return x;
+  }
+
+  /// The hidden states of the tokens `rows` only: [lanes, rows.size(), width].
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> hidden_at(Batch const& batch, std::span<std::size_t const> rows,
+                                       random::Perturbed<P> const& at, Runtime& runtime) const {
+    Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), rows.size(), config_.encoder.width);
+    Workspace::Frame const frame(runtime.workspace());
+    encoder_.at_rows(embed(batch, at, runtime), rows, y, batch, at, runtime);
+    return y;
   }
 
   /// Positions count from pad_id + 1; a padding token within a sequence has pad_id and does not count.

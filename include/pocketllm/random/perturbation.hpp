@@ -37,13 +37,7 @@ struct Gaussian {
 
   template <class A>
   void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
-    for (std::size_t lane = 0; lane < lanes; lane += simd::width<A>) {
-      SmallFast<A> generator(words<A>(stream, row, block, lane));
-      for (std::size_t column = lane; column < count + lane; column += lanes) {
-        simd::u32<A> const word = generator();
-        simd::store<A>(out + column, normal<A>(word, generator.second()));
-      }
-    }
+    fill_independent<A>(stream, row, block, count, out, normal<A>);
   }
 
 private:

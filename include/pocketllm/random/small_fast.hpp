@@ -2,11 +2,11 @@
 // Bob Jenkins's small fast generator, for the many words of a short stretch of noise.
 #pragma once
 
-#include <pocketllm/random/philox.hpp>
+#include <pocketllm/random/stream.hpp>
 #include <pocketllm/simd/batch.hpp>
 #include <pocketllm/simd/bits.hpp>
 
-#include <cstdint>
+#include <cstddef>
 
 namespace pocketllm::random {
 
@@ -35,5 +35,19 @@ public:
 private:
   simd::u32<A> a_, b_, c_, d_;
 };
+
+/// The first `count` columns of a block of a row, and on to the next multiple of 16, each from random words of its
+/// own: out = make(word, second) for vectors of width<A> columns. A perturbation's fill() can be made of this.
+template <class A, class F>
+[[gnu::always_inline]] inline void fill_independent(Stream stream, std::size_t row, std::size_t block,
+                                                    std::size_t count, float* out, F make) noexcept {
+  for (std::size_t lane = 0; lane < lanes; lane += simd::width<A>) {
+    SmallFast<A> generator(words<A>(stream, row, block, lane));
+    for (std::size_t column = lane; column < count + lane; column += lanes) {
+      simd::u32<A> const word = generator();
+      simd::store<A>(out + column, make(word, generator.second()));
+    }
+  }
+}
 
 } // namespace pocketllm::random

@@ -84,7 +84,8 @@ void products(Packed const& x, std::initializer_list<Factor<T>> factors, random:
   for (Factor<T> const& f : factors) {
     detail::require_shapes(x, f, at.lanes());
     float const* const bias = detail::perturbed_bias<A>(f.bias, f.weight.rows(), at, workspace);
-    tasks.push_back({x, f.weight, at, bias, f.y, f.packed, f.activation, threads, kernel::piece_rows(rows, threads)});
+    tasks.push_back(
+        {x, f.weight, at, bias, f.y, f.packed, f.activation, threads, kernel::piece_rows(rows, threads)});
     ends.push_back((ends.empty() ? 0 : ends.back()) + tasks.back().pieces());
   }
   std::size_t const size = kernel::product_scratch(x, at.lanes());

@@ -26,8 +26,8 @@ inline constexpr std::size_t block_size = simd::block_rows * simd::tile_stride;
   return 2 * block_size + simd::tile_depth + points * x.padded_rows() * simd::block_rows;
 }
 
-/// Rows of W in a piece, when all products together have `rows`: as many as fit a block, for every piece reads all of
-/// X, but as many pieces for each thread.
+/// Rows of W in a piece, when all products together have `rows`: as many as fit a block, for every piece
+/// reads all of X, but as many pieces for each thread.
 [[nodiscard]] inline std::size_t piece_rows(std::size_t rows, std::size_t threads) noexcept {
   constexpr std::size_t unit = 4; // rows of a small tile
   std::size_t const pieces = threads * std::max<std::size_t>(1, (rows + threads * simd::block_rows - 1) /
