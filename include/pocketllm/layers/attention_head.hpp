@@ -2,6 +2,7 @@
 // What one thread does for attention: one head of one sequence.
 #pragma once
 
+#include <pocketllm/simd/kernel.hpp>
 #include <pocketllm/simd/math.hpp>
 #include <pocketllm/simd/tile.hpp>
 #include <pocketllm/tensor/packed.hpp>
@@ -131,3 +132,6 @@ private:
 } // namespace kernel
 
 } // namespace pocketllm::layers
+
+template <>
+inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::layers::kernel::AttentionHead> = true;

@@ -40,6 +40,12 @@ struct NormalizeRow {
 };
 
 } // namespace kernel
+} // namespace pocketllm::layers
+
+template <>
+inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::layers::kernel::NormalizeRow> = true;
+
+namespace pocketllm::layers {
 
 /// y = (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias over the last dimension; weight and bias
 /// [width].

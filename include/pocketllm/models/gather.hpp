@@ -6,6 +6,7 @@
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/layers/rows.hpp>
+#include <pocketllm/simd/kernel.hpp>
 #include <pocketllm/simd/math.hpp>
 #include <pocketllm/tensor/perturbed_row.hpp>
 
@@ -27,6 +28,29 @@ inline void copy_rows(Lanes<float const> x, std::span<std::size_t const> rows, L
   }
 }
 
+namespace kernel {
+
+/// scores[i] = <h, rows + i * stride> + shift[i * shift_stride] for i < count
+struct ScoreRow {
+  using Signature = void(float const*, std::size_t, float const*, std::size_t, float const*, std::size_t,
+                         std::size_t, float*);
+  template <class A>
+  static void run(float const* h, std::size_t width, float const* rows, std::size_t stride,
+                  float const* shift, std::size_t shift_stride, std::size_t count, float* scores) noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
+      scores[i] = simd::dot<A>(h, rows + i * stride, width) + shift[i * shift_stride];
+    }
+  }
+};
+
+} // namespace kernel
+} // namespace pocketllm::models
+
+template <>
+inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::models::kernel::ScoreRow> = true;
+
+namespace pocketllm::models {
+
 /// scores[l, r, i] = <H[l, r], table row words[i]> + bias[words[i]], table and bias at point l.
 template <class A = simd::native, tensor::WeightStorage T, random::Perturbation P>
 void score_selected(Lanes<float const> h, tensor::Tensor<T> const& table, tensor::Tensor<float> const& bias,
@@ -44,10 +68,8 @@ void score_selected(Lanes<float const> h, tensor::Tensor<T> const& table, tensor
     tensor::perturbed_row<A>(bias, at, {0, word, 1}, shift.data() + i * lanes, 1);
   }
   layers::for_each_row(scores, runtime, [&](std::size_t l, std::size_t r) {
-    for (std::size_t i = 0; i < words.size(); ++i) {
-      scores.row(l, r)[i] =
-          simd::dot<A>(h.row(l, r), rows.data() + (i * lanes + l) * width, width) + shift[i * lanes + l];
-    }
+    simd::invoke<A, kernel::ScoreRow>(h.row(l, r), width, rows.data() + l * width, lanes * width,
+                                      shift.data() + l, lanes, words.size(), scores.row(l, r));
   });
 }
 

@@ -78,6 +78,10 @@ struct Rademacher {
   }
 };
 
+/// Perturbations of the library itself.
+template <class P>
+inline constexpr bool is_own_perturbation = std::same_as<P, Gaussian> || std::same_as<P, Rademacher>;
+
 static_assert(Perturbation<Gaussian> && Perturbation<Rademacher>);
 static_assert(!Perturbation<int> && !Perturbation<Words<simd::scalar>>);
 

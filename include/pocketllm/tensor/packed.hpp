@@ -77,6 +77,14 @@ struct PackPanel {
 };
 
 } // namespace kernel
+} // namespace pocketllm::tensor
+
+template <>
+inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::tensor::kernel::PackedShape> = true;
+template <>
+inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::tensor::kernel::PackPanel> = true;
+
+namespace pocketllm::tensor {
 
 /// Packed activations without values, in the workspace, for kernels of architecture A.
 template <class A = simd::native>

@@ -82,6 +82,13 @@ private:
 };
 
 } // namespace kernel
+} // namespace pocketllm::tensor
+
+template <class T, class P>
+inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::tensor::kernel::PerturbedRow<T, P>> =
+    pocketllm::tensor::is_own_storage<T>&& pocketllm::random::is_own_perturbation<P>;
+
+namespace pocketllm::tensor {
 
 /// out[l * lane_stride + i] = w[range] + c_l z(s_l) in float, for all points. A tensor that is not trained
 /// has no noise.

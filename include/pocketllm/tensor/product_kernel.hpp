@@ -242,3 +242,7 @@ private:
 };
 
 } // namespace pocketllm::tensor::kernel
+
+template <class T, class P>
+inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::tensor::kernel::Product<T, P>> =
+    pocketllm::tensor::is_own_storage<T>&& pocketllm::random::is_own_perturbation<P>;

@@ -32,6 +32,11 @@ concept WeightStorage = requires(T value, float x) {
 static_assert(WeightStorage<float> && WeightStorage<f16> && WeightStorage<bf16>);
 static_assert(!WeightStorage<std::string>);
 
+/// Storage types of the library itself.
+template <class T>
+inline constexpr bool is_own_storage =
+    std::same_as<T, float> || std::same_as<T, f16> || std::same_as<T, bf16>;
+
 template <WeightStorage T>
 inline constexpr DType dtype_of = std::same_as<T, f16>    ? DType::f16
                                   : std::same_as<T, bf16> ? DType::bf16

@@ -137,6 +137,13 @@ private:
 };
 
 } // namespace kernel
+} // namespace pocketllm::tensor
+
+template <class T, class P>
+inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::tensor::kernel::Update<T, P>> =
+    pocketllm::tensor::is_own_storage<T>&& pocketllm::random::is_own_perturbation<P>;
+
+namespace pocketllm::tensor {
 
 /// W <- decay W + sum_i c_i z(s_i) over the points `terms`; nothing for a tensor that is not trained. Each
 /// weight is read and written once. 16-bit weights are rounded stochastically with bits that follow from the
