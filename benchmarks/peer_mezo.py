@@ -125,7 +125,7 @@ class Mezo:
 
 
 def forward_operations(config: transformers.RobertaConfig, batch: int, tokens: int) -> float:
-    """As step_model.hpp counts them: two for each multiply-add of linear layers and attention."""
+    """Two for each multiply-add of linear layers and attention, the last layer for all tokens."""
     width = config.hidden_size
     linear = 4 * width * width + 2 * width * config.intermediate_size
     attention = 2 * tokens * width

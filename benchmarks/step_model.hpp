@@ -72,16 +72,19 @@ template <pocketllm::tensor::WeightStorage T>
 }
 
 /// Floating-point operations of one forward pass, two for each multiply-add of linear layers and attention:
-/// `sequences` of `tokens` each, and in each the scores of `words` at one token. What else there is
-/// (LayerNorm, GELU, softmax) does not count.
+/// `sequences` of `tokens` each, and in each the scores of `words` at one token, for which the last layer computes
+/// no more than keys and values at the others. What else there is (LayerNorm, GELU, softmax) does not count.
 [[nodiscard]] inline double forward_operations(pocketllm::models::RobertaConfig const& config,
                                                std::size_t sequences, std::size_t tokens, std::size_t words) {
   auto const& e = config.encoder;
   auto const real = [](std::size_t count) { return static_cast<double>(count); };
-  double const linear = 4.0 * real(e.width) * real(e.width) + 2.0 * real(e.width) * real(e.feed_forward);
+  double const square = real(e.width) * real(e.width);
+  double const feed_forward = 2.0 * real(e.width) * real(e.feed_forward);
   double const attention = 2.0 * real(tokens) * real(e.width); // Q K^T, and its softmax times V
-  double const head = real(e.width) * real(e.width) + real(e.width) * real(words);
-  return 2.0 * real(sequences) * (real(tokens) * real(e.layers) * (linear + attention) + head);
+  double const layer = real(tokens) * (4.0 * square + feed_forward + attention);
+  double const last = real(tokens) * 2.0 * square + 2.0 * square + feed_forward + attention;
+  double const head = square + real(e.width) * real(words);
+  return 2.0 * real(sequences) * (real(e.layers - 1) * layer + last + head);
 }
 
 } // namespace benchmarks
