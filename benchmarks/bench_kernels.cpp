@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The perturbed product on one core as a share of the core's peak, beside Eigen's product of the same sizes;
-// noise, and the update. `bench_kernels --benchmark_filter=product`
+// The perturbed product on one core as a share of the core's peak, beside the products of Eigen and, where
+// it is installed, OpenBLAS of the same sizes; noise, and the update.
+// `bench_kernels --benchmark_filter=product`
+#include "machine.hpp"
 #include <pocketllm/pocketllm.hpp>
 
 #include <Eigen/Dense>
 #include <benchmark/benchmark.h>
+#if defined(POCKETLLM_BENCH_OPENBLAS)
+#include <cblas.h>
+#endif
 
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <sstream>
+#include <string>
 #include <vector>
 
 namespace {
@@ -136,6 +143,34 @@ void product_eigen(benchmark::State& state) {
   report_share(state, s.operations(1));
 }
 
+#if defined(POCKETLLM_BENCH_OPENBLAS)
+void product_openblas(benchmark::State& state) {
+  Product const s(state);
+  auto const rows = static_cast<blasint>(s.rows), in = static_cast<blasint>(s.in),
+             out = static_cast<blasint>(s.out);
+  auto const x = numbers(s.rows * s.in), w = numbers(s.out * s.in);
+  std::vector<float> y(s.rows * s.out);
+  for ([[maybe_unused]] auto _ : state) {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, out, in, 1.0F, x.data(), in, w.data(), in,
+                0.0F, y.data(), out);
+    benchmark::ClobberMemory();
+  }
+  report_share(state, s.operations(1));
+}
+
+/// One thread, as for all that is measured here. Returns the version, and the processor whose kernels it
+/// chose.
+std::string set_up_openblas() {
+#if defined(POCKETLLM_BENCH_OPENBLAS_THREADS)
+  openblas_set_num_threads(1);
+#endif
+  std::istringstream words(openblas_get_config()); // "OpenBLAS", its version, how it was built
+  std::string name, version;
+  words >> name >> version;
+  return pl::concat(version, " for ", openblas_get_corename());
+}
+#endif
+
 void sizes(benchmark::internal::Benchmark* b) {
   for (std::int64_t const in : {1024, 4096}) {
     for (std::int64_t const out : {1024, 4096}) {
@@ -148,6 +183,9 @@ void sizes(benchmark::internal::Benchmark* b) {
 }
 
 BENCHMARK(product_eigen)->Apply(sizes);
+#if defined(POCKETLLM_BENCH_OPENBLAS)
+BENCHMARK(product_openblas)->Apply(sizes);
+#endif
 BENCHMARK_TEMPLATE(product_plain, float)->Apply(sizes);
 BENCHMARK_TEMPLATE(product_rademacher, float)->Apply(sizes);
 BENCHMARK_TEMPLATE(product_gaussian, float)->Apply(sizes);
@@ -191,6 +229,13 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
     return 1;
   }
+  benchmark::AddCustomContext("processor", benchmarks::processor_name());
+  benchmark::AddCustomContext("compiler", benchmarks::compiler_name());
+  benchmark::AddCustomContext(
+      "Eigen", pl::concat(EIGEN_WORLD_VERSION, '.', EIGEN_MAJOR_VERSION, '.', EIGEN_MINOR_VERSION));
+#if defined(POCKETLLM_BENCH_OPENBLAS)
+  benchmark::AddCustomContext("OpenBLAS", set_up_openblas());
+#endif
   benchmark::AddCustomContext(
       "peak of one core", pl::concat(peak() * 1e-9, " gflops, vectors of ", pl::simd::width<A>, " floats"));
   benchmark::RunSpecifiedBenchmarks();

@@ -12,15 +12,14 @@ needs torch and transformers.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from reporting import around_section, positive, run_json, table
 from step_chart import Bar, chart
 
 HERE = Path(__file__).resolve().parent
-BEGIN, END = "<!-- compare:begin -->", "<!-- compare:end -->"
 
 
 @dataclass(frozen=True)
@@ -46,24 +45,11 @@ VARIANTS = [Variant(True, "f32"), Variant(False, "fp32"), Variant(True, "f32", "
 PEERS = [variant for variant in VARIANTS if not variant.ours]
 
 
-def run(variant: Variant, options: argparse.Namespace) -> dict:
-    """One run of one program. Ends this one, with a line that says why, when it fails."""
-    command = variant.command(options)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        sys.exit(f"compare.py: {command[0]}: {error.strerror}; see --bench-step and --python")
-    if done.returncode != 0:
-        last = (done.stderr.strip() or "nothing on stderr").splitlines()[-1]
-        sys.exit(f"compare.py: {' '.join(command)} failed ({done.returncode}): {last}")
-    return json.loads(done.stdout)
-
-
 def run_all(options: argparse.Namespace) -> dict[Variant, list[dict]]:
     runs: dict[Variant, list[dict]] = {variant: [] for variant in VARIANTS}
     for turn in range(options.rounds):
         for variant in VARIANTS if turn % 2 == 0 else reversed(VARIANTS):
-            figures = run(variant, options)
+            figures = run_json(variant.command(options), "--bench-step and --python")
             runs[variant].append(figures)
             print(f"round {turn + 1}  {variant.name:<10}{variant.storage:<5}{variant.perturbation:<11}"
                   f"{seconds(figures['step_seconds'])}", file=sys.stderr, flush=True)
@@ -87,16 +73,16 @@ def gigabytes(value: float) -> str:
     return f"{value / 1e9:.2f} GB" if value >= 1e8 else f"{value / 1e6:.0f} MB"
 
 
-def table(results: dict[Variant, dict]) -> str:
+def results_table(results: dict[Variant, dict]) -> str:
     columns = ["", "weights", "directions", "one forward", "step", "step / 2 forwards", "update", "peak memory"]
     columns += [f"times as fast as PyTorch {peer.storage}" for peer in PEERS]
-    rows = [columns, ["---"] * len(columns)]
+    rows = []
     for variant, r in results.items():
         speeds = [f"{results[peer]['step_seconds'] / r['step_seconds']:.2f}" for peer in PEERS]
         rows.append([variant.name, variant.storage, variant.perturbation.capitalize(), seconds(r["forward_seconds"]),
                      seconds(r["step_seconds"]), f"{r['step_over_forwards']:.2f}", seconds(r["update_seconds"]),
                      gigabytes(r["peak_rss_bytes"]), *speeds])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return table(columns, rows)
 
 
 def conditions(results: dict[Variant, dict], rounds: int) -> str:
@@ -115,24 +101,6 @@ def step_chart(results: dict[Variant, dict]) -> str:
             for variant, r in sorted(results.items(), key=lambda item: -item[1]["step_seconds"])]
     any_run = next(iter(results.values()))
     return chart(f"A step of {Path(any_run['model']).name}, {any_run['batch']} x {any_run['tokens']} tokens", bars)
-
-
-def around_section(readme: Path) -> tuple[str, str]:
-    """What a Markdown file has before and behind the section, with the markers."""
-    try:
-        head, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    except OSError as error:
-        sys.exit(f"compare.py: {readme}: {error.strerror}")
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"compare.py: {readme}: has no {BEGIN} with {END} behind it")
-    return head + begin, end + tail
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a positive whole number')
-    return int(text)
 
 
 def parse() -> argparse.Namespace:
@@ -155,13 +123,14 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    around = around_section(options.write / "README.md") if options.write else None  # before minutes are spent
+    # before minutes are spent
+    around = around_section(options.write / "README.md", "compare") if options.write else None
     runs = run_all(options)
     if options.json:
         every = [figures for variant in VARIANTS for figures in runs[variant]]
         Path(options.json).write_text(json.dumps(every, indent=2) + "\n", encoding="utf-8")
     results = {variant: medians(each) for variant, each in runs.items()}
-    section = conditions(results, options.rounds) + "\n\n" + table(results)
+    section = conditions(results, options.rounds) + "\n\n" + results_table(results)
     print(section)
     if around:
         image = "![Seconds of a step by program, weights and directions](step.svg)"

@@ -2,16 +2,15 @@
 // What bench_step found out: as JSON for programs, in a few lines for a person.
 #pragma once
 
+#include "machine.hpp"
 #include "step_options.hpp"
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/train/resources.hpp>
 
 #include <nlohmann/json.hpp>
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <fstream>
 #include <iomanip>
 #include <ostream>
 #include <string>
@@ -34,32 +33,6 @@ struct StepFigures {
   std::sort(values.begin(), values.end());
   std::size_t const half = values.size() / 2;
   return values.size() % 2 != 0 ? values[half] : (values[half - 1] + values[half]) / 2.0;
-}
-
-/// What the system calls the processor or the device; its architecture where it has no name for it.
-[[nodiscard]] inline std::string processor_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    bool const named = line.starts_with("model name") || line.starts_with("Hardware");
-    if (std::size_t const colon = line.find(": "); named && colon != std::string::npos) {
-      return line.substr(colon + 2);
-    }
-  }
-  std::string board; // ends in a zero
-  if (std::ifstream tree("/proc/device-tree/model"); std::getline(tree, board, '\0') && !board.empty()) {
-    return board;
-  }
-  utsname system{};
-  return ::uname(&system) == 0 ? system.machine : "unknown";
-}
-
-/// The compiler and its version; clang's macro begins with its name, GCC's is the version alone.
-[[nodiscard]] inline std::string compiler_name() {
-#if defined(__clang__)
-  return __VERSION__;
-#else
-  return "GCC " __VERSION__;
-#endif
 }
 
 /// The step's time in units of as many bare forward passes as it has points.

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the scripts that measure share: programs that print JSON, tables, and sections of a Markdown file."""
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+
+def fail(message: str) -> NoReturn:
+    sys.exit(f"{Path(sys.argv[0]).name}: {message}")
+
+
+def run_json(command: list[str], options: str) -> dict:
+    """What a program prints. Ends this one, with a line that says why, when it fails; `options` name the program."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        fail(f"{command[0]}: {error.strerror}; see {options}")
+    if done.returncode != 0:
+        last = (done.stderr.strip() or "nothing on stderr").splitlines()[-1]
+        fail(f"{' '.join(command)} failed ({done.returncode}): {last}")
+    return json.loads(done.stdout)
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [columns, ["---"] * len(columns), *rows])
+
+
+def around_section(readme: Path, name: str) -> tuple[str, str]:
+    """What a Markdown file has before and behind <!-- name:begin --> ... <!-- name:end -->, with these markers."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    try:
+        head, has_begin, rest = readme.read_text(encoding="utf-8").partition(begin)
+    except OSError as error:
+        fail(f"{readme}: {error.strerror}")
+    _, has_end, tail = rest.partition(end)
+    if not has_begin or not has_end:
+        fail(f"{readme}: has no {begin} with {end} behind it")
+    return head + begin, end + tail
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a positive whole number')
+    return int(text)
