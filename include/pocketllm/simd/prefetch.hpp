@@ -11,7 +11,7 @@ namespace pocketllm::simd {
 /// Behind the end it stays where it is. Addresses are only hints: what they point to is never read.
 class Prefetch {
 public:
-  Prefetch() = default;
+  Prefetch() = default; ///< asks for nothing that is not in the cache
 
   /// To pass everything in about `steps` steps.
   Prefetch(void const* first, std::size_t rows, std::size_t row_bytes, std::size_t stride,
@@ -47,8 +47,9 @@ private:
     end_ += stride_;
   }
 
-  char const* at_ = nullptr;
-  char const* end_ = nullptr;
+  static constexpr char nothing = 0;
+  char const* at_ = &nothing;
+  char const* end_ = &nothing + 1;
   std::size_t rows_ = 0, skip_ = 0, stride_ = 0, bytes_ = 0, lines_ = 1;
 };
 

@@ -56,9 +56,10 @@ inline constexpr std::size_t unrolled = 4;
 
 /// What tiles fetch while they compute, a little in every pass.
 struct Ahead {
-  Prefetch weights;            ///< the rows that come behind the block
-  char const* panel = nullptr; ///< a panel that follows this one: unlike `weights` it is one piece,
-  std::size_t panel_step = 0;  ///< of which each tile fetches its share: bytes in a pass
+  static constexpr char nothing = 0; // always in the cache
+  Prefetch weights;                  ///< the rows that come behind the block
+  char const* panel = &nothing; ///< the panel that is read behind this one: unlike `weights` it is one piece,
+  std::size_t panel_step = 0;   ///< of which each tile fetches its share: bytes in a pass
 
   [[gnu::always_inline]] void step() noexcept {
     weights.step();

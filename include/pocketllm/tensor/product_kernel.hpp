@@ -13,6 +13,7 @@
 #include <pocketllm/tensor/tensor.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 
 namespace pocketllm::tensor::kernel {
@@ -27,7 +28,7 @@ inline constexpr std::size_t block_size = simd::block_rows * simd::tile_stride;
 }
 
 /// Rows of W in a piece, when all products together have `rows`: as many as fit a block, for every piece
-/// reads all of X, but as many pieces for each thread.
+/// reads all of X, and as many pieces for one thread as for another.
 [[nodiscard]] inline std::size_t piece_rows(std::size_t rows, std::size_t threads) noexcept {
   constexpr std::size_t unit = 4; // rows of a small tile
   std::size_t const pieces = threads * std::max<std::size_t>(1, (rows + threads * simd::block_rows - 1) /
@@ -35,22 +36,27 @@ inline constexpr std::size_t block_size = simd::block_rows * simd::tile_stride;
   return std::min(simd::block_rows, ((rows + pieces - 1) / pieces + unit - 1) / unit * unit);
 }
 
-/// out_i = w + c_i z over `count` columns, for one or two coefficients.
-template <class A, class T>
-void perturb(T const* w, float const* z, float const* coefficients, std::size_t points, std::size_t count,
-             float* first, float* second) noexcept {
+/// out[i * block_size] = w + c_i z over `count` columns, at `Points` points.
+template <class A, std::size_t Points, class T>
+void perturb(T const* w, float const* z, random::Point const* points, std::size_t count,
+             float* out) noexcept {
   using V = simd::f32<A>;
-  V const c = simd::splat<A>(coefficients[0]), d = simd::splat<A>(coefficients[points - 1]);
-  std::size_t i = 0;
-  for (; i + simd::width<A> <= count; i += simd::width<A>) {
-    V const base = simd::load_as_float<A>(w + i), noise = simd::load<A>(z + i);
-    simd::store<A>(first + i, simd::fma<A>(c, noise, base));
-    simd::store<A>(second + i, simd::fma<A>(d, noise, base));
+  std::array<V, Points> c;
+  for (std::size_t i = 0; i < Points; ++i) {
+    c[i] = simd::splat<A>(points[i].coefficient);
   }
-  if (i < count) { // rows of a block have room for whole vectors
-    V const base = load_part<A>(w + i, count - i), noise = simd::load<A>(z + i);
-    simd::store<A>(first + i, simd::fma<A>(c, noise, base));
-    simd::store<A>(second + i, simd::fma<A>(d, noise, base));
+  auto const write = [&](V base, std::size_t at) {
+    V const noise = simd::load<A>(z + at);
+    for (std::size_t i = 0; i < Points; ++i) {
+      simd::store<A>(out + i * block_size + at, simd::fma<A>(c[i], noise, base));
+    }
+  };
+  std::size_t at = 0;
+  for (; at + simd::width<A> <= count; at += simd::width<A>) {
+    write(simd::load_as_float<A>(w + at), at);
+  }
+  if (at < count) { // rows of a block have room for whole vectors
+    write(load_part<A>(w + at, count - at), at);
   }
 }
 
@@ -150,10 +156,7 @@ private:
     void load(std::size_t lane, std::size_t together, std::size_t k, std::size_t depth) const noexcept {
       static_assert(simd::tile_depth == random::block_cols);
       float* const z = scratch + 2 * block_size;
-      float coefficients[2];
-      for (std::size_t i = 0; i < together; ++i) {
-        coefficients[i] = task.at.points[lane + i].coefficient;
-      }
+      random::Point const* const points = &task.at.points[lane];
       for (std::size_t r = 0; r < rows; ++r) {
         T const* const w = task.w.row(first + r) + k;
         float* const out = scratch + r * simd::tile_stride;
@@ -161,9 +164,13 @@ private:
           copy_weights<A>(w, depth, out);
           continue;
         }
-        random::Stream const stream{task.at.points[lane].seed, task.w.key()};
+        random::Stream const stream{points->seed, task.w.key()};
         task.at.perturbation.template fill<A>(stream, first + r, k / simd::tile_depth, depth, z);
-        perturb<A>(w, z, coefficients, together, depth, out, out + (together - 1) * block_size);
+        if (together == 2) {
+          perturb<A, 2>(w, z, points, depth, out);
+        } else {
+          perturb<A, 1>(w, z, points, depth, out);
+        }
       }
     }
 
@@ -190,16 +197,14 @@ private:
       std::size_t const row = more ? first : first + task.threads * task.piece_rows;
       std::size_t const column = more ? k + simd::tile_depth : 0;
       simd::Ahead ahead;
-      std::size_t steps = 0;
-      for (std::size_t p = 0; p < task.x.panels(); ++p) {
-        steps += tiles(p) * (depth / simd::unrolled) * task.at.lanes();
-      }
       if (row < task.w.rows()) {
+        std::size_t steps = 0;
+        for (std::size_t p = 0; p < task.x.panels(); ++p) {
+          steps += tiles(p) * (depth / simd::unrolled) * task.at.lanes();
+        }
         ahead.weights = {task.w.row(row) + column, std::min(rows, task.w.rows() - row),
                          std::min(simd::tile_depth, task.w.cols() - column) * sizeof(T),
                          task.w.cols() * sizeof(T), steps};
-      } else {
-        ahead.weights = {scratch, 1, 64, 64, steps};
       }
       return ahead;
     }
