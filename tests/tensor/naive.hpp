@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The naive twins of the kernels: loops over elements in double, and z one element at a time.
+// The naive twins of the kernels: loops over elements in double, and z by plain numbers.
 #pragma once
 
 #include "tensor/kernel_table.hpp"
@@ -38,12 +38,14 @@ tensor::Tensor<T> tensor_of(std::string name, std::vector<std::size_t> shape, st
   return w;
 }
 
-inline float noise(Kind kind, std::uint64_t seed, std::uint64_t tensor, std::size_t row, std::size_t column) {
-  float z = 0.0F;
+/// z of a row.
+inline std::vector<float> noise(Kind kind, std::uint64_t seed, std::uint64_t tensor, std::size_t row,
+                                std::size_t columns) {
+  std::vector<float> z(columns);
   if (kind == Kind::gaussian) {
-    random::fill_row<simd::scalar>(random::Gaussian{}, {seed, tensor}, row, column, 1, &z);
+    random::fill_row<simd::scalar>(random::Gaussian{}, {seed, tensor}, row, 0, columns, z.data());
   } else {
-    random::fill_row<simd::scalar>(random::Rademacher{}, {seed, tensor}, row, column, 1, &z);
+    random::fill_row<simd::scalar>(random::Rademacher{}, {seed, tensor}, row, 0, columns, z.data());
   }
   return z;
 }
@@ -52,10 +54,11 @@ inline float noise(Kind kind, std::uint64_t seed, std::uint64_t tensor, std::siz
 template <class T>
 std::vector<double> perturbed(tensor::Tensor<T> const& w, Kind kind, random::Point point) {
   std::vector<double> result(w.size());
+  bool const noisy = w.trained() && point.coefficient != 0.0F;
   for (std::size_t r = 0; r < w.rows(); ++r) {
+    auto const row = noisy ? noise(kind, point.seed, w.key(), r, w.cols()) : std::vector<float>(w.cols());
     for (std::size_t c = 0; c < w.cols(); ++c) {
-      bool const noisy = w.trained() && point.coefficient != 0.0F;
-      double const z = noisy ? static_cast<double>(noise(kind, point.seed, w.key(), r, c)) : 0.0;
+      double const z = static_cast<double>(row[c]);
       result[r * w.cols() + c] =
           static_cast<double>(to_float(w.row(r)[c])) + static_cast<double>(point.coefficient) * z;
     }
