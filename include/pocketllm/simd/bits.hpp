@@ -17,11 +17,15 @@ namespace pocketllm::simd {
 namespace detail {
 
 template <class A>
-struct Bits {
+struct ShiftedTwice {
   template <int N>
   [[gnu::always_inline]] static u32<A> rotate_left(u32<A> x) noexcept {
     return shift_left<A, N>(x) | shift_right<A, 32 - N>(x);
   }
+};
+
+template <class A>
+struct Bits : ShiftedTwice<A> {
   [[gnu::always_inline]] static u32<A> byte_sum(u32<A> x) noexcept {
     u32<A> const even = simd::splat<A>(0x00ff00ffU);
     u32<A> const pairs = (x & even) + (shift_right<A, 8>(x) & even);
@@ -45,11 +49,7 @@ struct Bits<A> {
 
 #if XSIMD_WITH_AVX2
 template <Avx2 A>
-struct Bits<A> {
-  template <int N>
-  [[gnu::always_inline]] static u32<A> rotate_left(u32<A> x) noexcept {
-    return shift_left<A, N>(x) | shift_right<A, 32 - N>(x);
-  }
+struct Bits<A> : ShiftedTwice<A> {
   [[gnu::always_inline]] static u32<A> byte_sum(u32<A> x) noexcept {
     __m256i const pairs = _mm256_maddubs_epi16(x, _mm256_set1_epi8(1));
     return u32<A>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
