@@ -155,10 +155,13 @@ void update(Tensor<T>& w, P const& perturbation, std::span<random::Point const> 
   if (!w.trained() || terms.empty()) {
     return;
   }
-  using Kernel = kernel::Update<T, P>;
-  typename Kernel::Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(), perturbation, terms, decay};
-  runtime.pool().parallel_for(task.pieces(),
-                              [&](std::size_t piece, std::size_t) { simd::invoke<A, Kernel>(task, piece); });
+  if constexpr (FloatStorage<T>) {
+    using Kernel = kernel::Update<T, P>;
+    typename Kernel::Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(),
+                                     perturbation,     terms,    decay};
+    runtime.pool().parallel_for(
+        task.pieces(), [&](std::size_t piece, std::size_t) { simd::invoke<A, Kernel>(task, piece); });
+  }
 }
 
 } // namespace pocketllm::tensor
