@@ -20,10 +20,12 @@ static_assert(std::same_as<A, pl::simd::native>, "compiled with the options of a
 #define POCKETLLM_KERNEL(...)                                                                                \
   static_assert(pl::simd::is_dispatched<__VA_ARGS__>);                                                       \
   template struct pocketllm::simd::detail::Entry<__VA_ARGS__, A>;
-#define POCKETLLM_KERNELS_OF(T, P)                                                                           \
+#define POCKETLLM_KERNELS_OF_BASE(T, P)                                                                      \
   POCKETLLM_KERNEL(pl::tensor::kernel::Product<T, P>)                                                        \
-  POCKETLLM_KERNEL(pl::tensor::kernel::Update<T, P>)                                                         \
   POCKETLLM_KERNEL(pl::tensor::kernel::PerturbedRow<T, P>)
+#define POCKETLLM_KERNELS_OF(T, P)                                                                           \
+  POCKETLLM_KERNELS_OF_BASE(T, P)                                                                            \
+  POCKETLLM_KERNEL(pl::tensor::kernel::Update<T, P>)
 
 POCKETLLM_KERNEL(pl::tensor::kernel::PackedShape)
 POCKETLLM_KERNEL(pl::tensor::kernel::PackPanel)
@@ -36,3 +38,7 @@ POCKETLLM_KERNELS_OF(pl::f16, pl::random::Gaussian)
 POCKETLLM_KERNELS_OF(pl::f16, pl::random::Rademacher)
 POCKETLLM_KERNELS_OF(pl::bf16, pl::random::Gaussian)
 POCKETLLM_KERNELS_OF(pl::bf16, pl::random::Rademacher)
+POCKETLLM_KERNELS_OF_BASE(pl::i8, pl::random::Gaussian)
+POCKETLLM_KERNELS_OF_BASE(pl::i8, pl::random::Rademacher)
+POCKETLLM_KERNELS_OF_BASE(pl::i4, pl::random::Gaussian)
+POCKETLLM_KERNELS_OF_BASE(pl::i4, pl::random::Rademacher)

@@ -39,7 +39,7 @@ void low_rank(Lanes<float const> x, tensor::Tensor<T> const& w, tensor::Tensor<f
               Runtime& runtime) {
   Workspace::Frame const frame(runtime.workspace());
   tensor::Factor<T> factor{w, &bias, y};
-  factor.term = &term;
+  factor.term = term;
   tensor::products<A>(tensor::pack<A>(x, runtime), {factor}, random::perturb(random::Gaussian{}, points),
                       runtime);
 }

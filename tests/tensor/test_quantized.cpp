@@ -147,7 +147,7 @@ TEST_CASE("a term of low rank is part of the weight at every point") {
   auto const bias = naive::tensor_of<float>("b", {out}, 2);
   auto const down = naive::tensor_of<float>("a", {rank, in}, 3);
   auto const up = naive::tensor_of<float>("u", {out, rank}, 4);
-  tensor::LowRank const term{down, up, 0.125F};
+  tensor::LowRank const term{&down, &up, 0.125F};
   auto const x = naive::numbers(lanes * rows * in, 5);
   for (auto const& entry : tables) {
     auto const name = entry.name;
@@ -194,7 +194,7 @@ TEST_CASE("what does not fit a weight is no term of it") {
   std::vector<float> y(6);
   Runtime runtime(1);
   std::vector<random::Point> const one{random::origin};
-  CHECK_THROWS_WITH_AS(kernels_scalar.f32.low_rank({x.data(), 1, 1, 4}, w, bias, {down, up}, one,
+  CHECK_THROWS_WITH_AS(kernels_scalar.f32.low_rank({x.data(), 1, 1, 4}, w, bias, {&down, &up}, one,
                                                    {y.data(), 1, 1, 6}, runtime),
                        doctest::Contains("layer.lora_B"), Error);
 }

@@ -2,6 +2,7 @@
 // y = activation(x W^T + b)
 #pragma once
 
+#include <pocketllm/layers/weights.hpp>
 #include <pocketllm/simd/activation.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/product.hpp>
@@ -12,9 +13,12 @@
 
 namespace pocketllm::layers {
 
+template <Weights W>
+struct Linear;
+
 /// A dense layer: weight [out, in] in storage T, bias [out].
 template <tensor::WeightStorage T>
-struct Linear {
+struct Linear<T> {
   tensor::Tensor<T> weight;
   tensor::Tensor<float> bias;
 

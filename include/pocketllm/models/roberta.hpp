@@ -83,12 +83,12 @@ private:
 };
 
 /// Dense, gelu, LayerNorm, then a score for every word: the embedding table (or one of its own) and a bias.
-template <tensor::WeightStorage T>
+template <layers::Weights T>
 struct MaskedLanguageHead {
   layers::Linear<T> dense;
   layers::LayerNorm norm;
   tensor::Tensor<float> bias;
-  std::optional<tensor::Tensor<T>> decoder; ///< absent when tied to the embeddings
+  std::optional<tensor::Tensor<layers::table_storage_of<T>>> decoder; ///< absent when tied to the embeddings
 
   MaskedLanguageHead(std::string const& name, RobertaConfig const& c)
       : dense(name + ".dense", c.encoder.width, c.encoder.width),
@@ -111,7 +111,7 @@ struct MaskedLanguageHead {
 };
 
 /// Dense, tanh, dense on the first token of a sequence.
-template <tensor::WeightStorage T>
+template <layers::Weights T>
 struct FirstTokenHead {
   layers::Linear<T> dense, output;
 
@@ -125,13 +125,13 @@ struct FirstTokenHead {
   }
 };
 
-/// RoBERTa with matrices stored as T; vectors (biases, LayerNorm) are floats. Activations live in the
-/// workspace of the runtime: a function that returns some needs a Workspace::Frame around it at its caller.
-template <tensor::WeightStorage T>
+/// RoBERTa with matrices stored as T, or as layers::Lora<T> says; vectors (biases, LayerNorm) are floats.
+/// Activations live in the workspace of the runtime: a function that returns some needs a Workspace::Frame
+/// around it at its caller.
+template <layers::Weights T>
 class Roberta {
 public:
   using Config = RobertaConfig;
-  using Storage = T;
 
   explicit Roberta(Config const& config)
       : config_(config),
@@ -176,7 +176,7 @@ public:
     tensor::products(tensor::pack(Lanes<float const>(x), runtime),
                      {masked_head_->dense.into(h, simd::Activation::gelu)}, at, runtime);
     masked_head_->norm(h, {}, at, runtime);
-    tensor::Tensor<T> const& decoder = masked_head_->decoder ? *masked_head_->decoder : words_.weight;
+    auto const& decoder = masked_head_->decoder ? *masked_head_->decoder : words_.weight;
     if (words.empty()) {
       tensor::product(Lanes<float const>(h), decoder, &masked_head_->bias, at, scores, runtime);
     } else {

@@ -27,8 +27,8 @@ namespace pocketllm::tensor {
 /// A term of low rank, scale B A, beside a weight: `down` is A [rank, in], `up` is B [out, rank]
 /// (LoRA, arXiv 2106.09685). The sum of both is never formed.
 struct LowRank {
-  Tensor<float> const& down;
-  Tensor<float> const& up;
+  Tensor<float> const* down = nullptr; ///< null for no term
+  Tensor<float> const* up = nullptr;
   float scale = 1.0F;
 };
 
@@ -43,9 +43,9 @@ struct Factor {
   Lanes<float> y{};
   Packed packed{};
   simd::Activation activation = simd::Activation::none;
-  std::size_t first = 0;         ///< row of W
-  std::size_t count = 0;         ///< rows of W; 0 for all
-  LowRank const* term = nullptr; ///< Y = activation(X (W + scale B A)^T + b)
+  std::size_t first = 0; ///< row of W
+  std::size_t count = 0; ///< rows of W; 0 for all
+  LowRank term{};        ///< Y = activation(X (W + scale B A)^T + b)
 
   [[nodiscard]] std::size_t out() const noexcept { return count != 0 ? count : weight.rows(); }
 };
@@ -89,11 +89,12 @@ namespace detail {
 
 template <WeightStorage T>
 void require_term(Factor<T> const& f) {
-  LowRank const& t = *f.term;
-  require(t.up.cols() == t.down.rows() && t.up.rows() == f.weight.rows() && t.up.cols() <= simd::tile_depth,
-          t.up.name(), ": a term [", t.up.rows(), ", ", t.up.cols(), "] [", t.down.rows(), ", ",
-          t.down.cols(), "] beside a weight [", f.weight.rows(), ", ", f.weight.cols(),
-          "]; the rank is at most ", simd::tile_depth);
+  Tensor<float> const& up = *f.term.up;
+  Tensor<float> const& down = *f.term.down;
+  require(up.cols() == down.rows() && up.rows() == f.weight.rows() && up.cols() <= simd::tile_depth,
+          up.name(), ": a term [", up.rows(), ", ", up.cols(), "] [", down.rows(), ", ", down.cols(),
+          "] beside a weight [", f.weight.rows(), ", ", f.weight.cols(), "]; the rank is at most ",
+          simd::tile_depth);
 }
 
 /// scale X A^T for the low-rank term of each factor that has one, in the workspace: [lanes, rows, rank].
@@ -103,10 +104,10 @@ template <class A, WeightStorage T, random::Perturbation P>
   std::vector<Packed> inner(factors.size());
   std::vector<Factor<float>> downs;
   for (std::size_t i = 0; i < factors.size(); ++i) {
-    if (LowRank const* const term = factors[i].term; term != nullptr) {
+    if (Tensor<float> const* const down = factors[i].term.down; down != nullptr) {
       require_term(factors[i]);
-      inner[i] = take_packed<A>(runtime.workspace(), at.lanes(), x.rows, term->down.rows());
-      downs.push_back({term->down, nullptr, {}, inner[i]});
+      inner[i] = take_packed<A>(runtime.workspace(), at.lanes(), x.rows, down->rows());
+      downs.push_back({*down, nullptr, {}, inner[i]});
     }
   }
   if (!downs.empty()) {
@@ -115,7 +116,7 @@ template <class A, WeightStorage T, random::Perturbation P>
   for (std::size_t i = 0; i < factors.size(); ++i) {
     std::span<float> const values(inner[i].data, inner[i].lanes * inner[i].padded_rows() * inner[i].cols);
     for (float& value : values) {
-      value *= factors[i].term->scale;
+      value *= factors[i].term.scale;
     }
   }
   return inner;
@@ -144,8 +145,7 @@ void products(Packed const& x, std::span<Factor<T> const> factors, random::Pertu
     detail::require_shapes(x, f, at.lanes());
     float const* const bias = detail::perturbed_bias<A>(f, at, workspace);
     tasks.push_back({x, f.weight, at, bias, f.y, f.packed, f.activation, threads,
-                     kernel::piece_rows(rows, threads), f.first, f.out(),
-                     f.term == nullptr ? nullptr : &f.term->up, inner[tasks.size()]});
+                     kernel::piece_rows(rows, threads), f.first, f.out(), f.term.up, inner[tasks.size()]});
     ends.push_back((ends.empty() ? 0 : ends.back()) + tasks.back().pieces());
   }
   std::size_t const size = kernel::product_scratch(x, at.lanes());
