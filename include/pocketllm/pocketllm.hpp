@@ -23,6 +23,7 @@
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/layers/linear.hpp>
 #include <pocketllm/models/batch.hpp>
+#include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/estimator.hpp>
 #include <pocketllm/optimize/schedule.hpp>
