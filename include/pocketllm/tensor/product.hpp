@@ -26,7 +26,8 @@ namespace pocketllm::tensor {
 
 /// One of the products of a common X: Y = activation(X W^T + b). W [out, in], row-major as safetensors holds
 /// it; bias [out] or null. The result goes where `y` or, packed for another product, `packed` has data: Y
-/// [lanes, rows, out].
+/// [lanes, rows, out]. With `count` it is the product of some rows of W (and elements of the bias) only,
+/// whose noise is that of their places in W: a head over a large vocabulary is computed block by block.
 template <WeightStorage T>
 struct Factor {
   Tensor<T> const& weight;
@@ -34,6 +35,10 @@ struct Factor {
   Lanes<float> y{};
   Packed packed{};
   simd::Activation activation = simd::Activation::none;
+  std::size_t first = 0; ///< row of W
+  std::size_t count = 0; ///< rows of W; 0 for all
+
+  [[nodiscard]] std::size_t out() const noexcept { return count != 0 ? count : weight.rows(); }
 };
 
 namespace detail {
@@ -44,21 +49,23 @@ void require_shapes(Packed const& x, Factor<T> const& f, std::size_t points) {
   bool const rows = f.y.data != nullptr;
   std::size_t const lanes = rows ? f.y.lanes : f.packed.lanes, tokens = rows ? f.y.rows : f.packed.rows,
                     cols = rows ? f.y.cols : f.packed.cols;
-  require(x.cols == w.cols() && cols == w.rows() && x.rows == tokens && lanes == points &&
+  require(x.cols == w.cols() && cols == f.out() && x.rows == tokens && lanes == points &&
               (x.lanes == points || x.lanes == 1) && (f.bias == nullptr || f.bias->size() == w.rows()),
           w.name(), ": product of X [", x.lanes, ", ", x.rows, ", ", x.cols, "] and W [", w.rows(), ", ",
           w.cols(), "] into Y [", lanes, ", ", tokens, ", ", cols, "] at ", points, " points");
+  require(f.count == 0 ? f.first == 0 : f.first < w.rows() && f.count <= w.rows() - f.first, w.name(),
+          ": the ", f.count, " rows from ", f.first, " on are not among its ", w.rows());
 }
 
 /// The biases at all points: [lanes, out].
-template <class A, random::Perturbation P>
-[[nodiscard]] float const* perturbed_bias(Tensor<float> const* bias, std::size_t size,
-                                          random::Perturbed<P> const& at, Workspace& workspace) {
-  std::span<float> const values = workspace.take(at.lanes() * size);
-  if (bias == nullptr) {
+template <class A, WeightStorage T, random::Perturbation P>
+[[nodiscard]] float const* perturbed_bias(Factor<T> const& f, random::Perturbed<P> const& at,
+                                          Workspace& workspace) {
+  std::span<float> const values = workspace.take(at.lanes() * f.out());
+  if (f.bias == nullptr) {
     std::fill(values.begin(), values.end(), 0.0F);
   } else {
-    perturbed_row<A>(*bias, at, {0, 0, size}, values.data(), size);
+    perturbed_row<A>(*f.bias, at, {0, f.first, f.out()}, values.data(), f.out());
   }
   return values.data();
 }
@@ -76,16 +83,16 @@ void products(Packed const& x, std::initializer_list<Factor<T>> factors, random:
   using Kernel = kernel::Product<T, P>;
   std::size_t rows = 0;
   for (Factor<T> const& f : factors) {
-    rows += f.weight.rows();
+    rows += f.out();
   }
   std::size_t const threads = runtime.pool().size();
   std::vector<typename Kernel::Task> tasks;
   std::vector<std::size_t> ends; // pieces of all tasks up to each
   for (Factor<T> const& f : factors) {
     detail::require_shapes(x, f, at.lanes());
-    float const* const bias = detail::perturbed_bias<A>(f.bias, f.weight.rows(), at, workspace);
-    tasks.push_back(
-        {x, f.weight, at, bias, f.y, f.packed, f.activation, threads, kernel::piece_rows(rows, threads)});
+    float const* const bias = detail::perturbed_bias<A>(f, at, workspace);
+    tasks.push_back({x, f.weight, at, bias, f.y, f.packed, f.activation, threads,
+                     kernel::piece_rows(rows, threads), f.first, f.out()});
     ends.push_back((ends.empty() ? 0 : ends.back()) + tasks.back().pieces());
   }
   std::size_t const size = kernel::product_scratch(x, at.lanes());

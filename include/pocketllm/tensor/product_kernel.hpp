@@ -97,7 +97,7 @@ void unpack(float const* sums, std::size_t width, std::size_t outputs, std::size
   }
 }
 
-/// The products of one weight. A piece is a block of its rows.
+/// The products of one weight, or of some rows of it. A piece is a block of these.
 template <class T, class P>
 struct Product {
   struct Task {
@@ -110,22 +110,24 @@ struct Product {
     simd::Activation activation;
     std::size_t threads;
     std::size_t piece_rows; ///< at most block_rows
+    std::size_t begin;      ///< the row of W that is the first of the `out`
+    std::size_t out;
 
-    [[nodiscard]] std::size_t pieces() const noexcept { return (w.rows() + piece_rows - 1) / piece_rows; }
+    [[nodiscard]] std::size_t pieces() const noexcept { return (out + piece_rows - 1) / piece_rows; }
   };
   using Signature = void(Task const&, std::size_t, float*);
 
   template <class A>
   static void run(Task const& task, std::size_t piece, float* scratch) noexcept {
     std::size_t const row = piece * task.piece_rows;
-    Piece<A>{task, row, std::min(task.piece_rows, task.w.rows() - row), scratch}();
+    Piece<A>{task, row, std::min(task.piece_rows, task.out - row), scratch}();
   }
 
 private:
   template <class A>
   struct Piece {
     Task const& task;
-    std::size_t first, rows;
+    std::size_t first, rows; ///< of the outputs
     float* scratch;
 
     void operator()() const noexcept {
@@ -158,14 +160,14 @@ private:
       float* const z = scratch + 2 * block_size;
       random::Point const* const points = &task.at.points[lane];
       for (std::size_t r = 0; r < rows; ++r) {
-        T const* const w = task.w.row(first + r) + k;
+        T const* const w = task.w.row(task.begin + first + r) + k;
         float* const out = scratch + r * simd::tile_stride;
         if (!noisy(lane)) {
           copy_weights<A>(w, depth, out);
           continue;
         }
         random::Stream const stream{points->seed, task.w.key()};
-        task.at.perturbation.template fill<A>(stream, first + r, k / simd::tile_depth, depth, z);
+        task.at.perturbation.template fill<A>(stream, task.begin + first + r, k / simd::tile_depth, depth, z);
         if (together == 2) {
           perturb<A, 2>(w, z, points, depth, out);
         } else {
@@ -197,12 +199,12 @@ private:
       std::size_t const row = more ? first : first + task.threads * task.piece_rows;
       std::size_t const column = more ? k + simd::tile_depth : 0;
       simd::Ahead ahead;
-      if (row < task.w.rows()) {
+      if (row < task.out) {
         std::size_t steps = 0;
         for (std::size_t p = 0; p < task.x.panels(); ++p) {
           steps += tiles(p) * (depth / simd::unrolled) * task.at.lanes();
         }
-        ahead.weights = {task.w.row(row) + column, std::min(rows, task.w.rows() - row),
+        ahead.weights = {task.w.row(task.begin + row) + column, std::min(rows, task.out - row),
                          std::min(simd::tile_depth, task.w.cols() - column) * sizeof(T),
                          task.w.cols() * sizeof(T), steps};
       }
@@ -221,7 +223,7 @@ private:
 
     void multiply(std::size_t lane, std::size_t k, std::size_t depth, float const* block,
                   simd::Ahead& ahead) const noexcept {
-      float const* const initial = k == 0 ? task.bias + lane * task.w.rows() + first : nullptr;
+      float const* const initial = k == 0 ? task.bias + lane * task.out + first : nullptr;
       for (std::size_t p = 0; p < task.x.panels(); ++p) {
         std::size_t const width = task.x.width(p);
         fetch_panel(lane, p, k, depth, ahead);
