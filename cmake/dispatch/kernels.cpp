@@ -5,6 +5,7 @@
 #include <pocketllm/layers/attention_head.hpp>
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/models/gather.hpp>
+#include <pocketllm/models/vocabulary_head.hpp>
 #include <pocketllm/simd/entry.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/perturbed_row.hpp>
@@ -32,6 +33,7 @@ POCKETLLM_KERNEL(pl::tensor::kernel::PackPanel)
 POCKETLLM_KERNEL(pl::layers::kernel::AttentionHead)
 POCKETLLM_KERNEL(pl::layers::kernel::NormalizeRow)
 POCKETLLM_KERNEL(pl::models::kernel::ScoreRow)
+POCKETLLM_KERNEL(pl::models::kernel::AddScores)
 POCKETLLM_KERNELS_OF(float, pl::random::Gaussian)
 POCKETLLM_KERNELS_OF(float, pl::random::Rademacher)
 POCKETLLM_KERNELS_OF(pl::f16, pl::random::Gaussian)

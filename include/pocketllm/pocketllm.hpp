@@ -19,11 +19,15 @@
 #include <pocketllm/io/load.hpp>
 #include <pocketllm/io/save.hpp>
 #include <pocketllm/layers/attention.hpp>
+#include <pocketllm/layers/causal_attention.hpp>
 #include <pocketllm/layers/embedding.hpp>
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/layers/linear.hpp>
 #include <pocketllm/models/batch.hpp>
 #include <pocketllm/models/bert.hpp>
+#include <pocketllm/models/causal_batch.hpp>
+#include <pocketllm/models/generate.hpp>
+#include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/estimator.hpp>
 #include <pocketllm/optimize/schedule.hpp>

@@ -26,7 +26,6 @@ template <EncoderFamily Family, layers::Weights T>
 class EncoderModel {
 public:
   using Config = EncoderModelConfig<Family>;
-  using Storage = T;
   static constexpr EncoderNames names = Family::names;
 
   explicit EncoderModel(Config const& config)

@@ -52,7 +52,7 @@ inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::models::kernel::
 namespace pocketllm::models {
 
 /// scores[l, r, i] = <H[l, r], table row words[i]> + bias[words[i]], table and bias at point l.
-template <class A = simd::native, layers::Weights T, random::Perturbation P>
+template <class A = simd::native, tensor::WeightStorage T, random::Perturbation P>
 void score_selected(Lanes<float const> h, tensor::Tensor<T> const& table, tensor::Tensor<float> const& bias,
                     std::span<std::int32_t const> words, random::Perturbed<P> const& at, Lanes<float> scores,
                     Runtime& runtime) {
