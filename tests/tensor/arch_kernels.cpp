@@ -3,6 +3,8 @@
 #include <pocketllm/tensor/product.hpp>
 #include <pocketllm/tensor/update.hpp>
 
+#include <atomic>
+
 namespace {
 
 using namespace pocketllm;
@@ -43,12 +45,25 @@ void update(tensor::Tensor<T>& w, Kind kind, std::span<random::Point const> term
   }
 }
 
+template <class T>
+std::size_t updates(tensor::Tensor<T>& w, Kind kind, std::span<tensor::UpdateTerms const> list,
+                    Runtime& runtime) {
+  std::atomic<std::size_t> weights{0};
+  auto const done = [&](std::size_t count) { weights += count; };
+  if (kind == Kind::gaussian) {
+    tensor::update_in_order<A>(w, random::Gaussian{}, list, runtime, done);
+  } else {
+    tensor::update_in_order<A>(w, random::Rademacher{}, list, runtime, done);
+  }
+  return weights;
+}
+
 } // namespace
 
 extern KernelTable const POCKETLLM_ARCH_SYMBOL(kernels);
 KernelTable const POCKETLLM_ARCH_SYMBOL(kernels){
     simd::has_fma<A>,
-    {product<float>, chain<float>, update<float>},
-    {product<f16>, chain<f16>, update<f16>},
-    {product<bf16>, chain<bf16>, update<bf16>},
+    {product<float>, chain<float>, update<float>, updates<float>},
+    {product<f16>, chain<f16>, update<f16>, updates<f16>},
+    {product<bf16>, chain<bf16>, update<bf16>, updates<bf16>},
 };

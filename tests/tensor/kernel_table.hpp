@@ -7,6 +7,7 @@
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/tensor/tensor.hpp>
+#include <pocketllm/tensor/update.hpp>
 
 #include <span>
 
@@ -24,6 +25,9 @@ struct StorageKernels {
                 pocketllm::tensor::Tensor<float> const& bias, Tensor const& v, Points points,
                 pocketllm::Lanes<float> y, pocketllm::Lanes<float> z, pocketllm::Runtime& runtime);
   void (*update)(Tensor& w, Kind kind, Points terms, float decay, pocketllm::Runtime& runtime);
+  /// Several in one visit; returns the number of weights that were said to be done.
+  std::size_t (*updates)(Tensor& w, Kind kind, std::span<pocketllm::tensor::UpdateTerms const> updates,
+                         pocketllm::Runtime& runtime);
 };
 
 struct KernelTable {
