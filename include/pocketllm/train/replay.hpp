@@ -35,6 +35,13 @@ struct StepRange {
   std::uint64_t end = std::numeric_limits<std::uint64_t>::max();
 };
 
+/// The index of the first record of a step from `step` on; their number when there is none.
+[[nodiscard]] inline std::size_t record_of(io::Journal const& journal, std::uint64_t step) {
+  auto const found = std::partition_point(journal.steps().begin(), journal.steps().end(),
+                                          [&](io::JournalStep const& s) { return s.step < step; });
+  return static_cast<std::size_t>(found - journal.steps().begin());
+}
+
 namespace detail {
 
 /// Counts weights times steps, for any number of threads.
@@ -97,13 +104,6 @@ void remember(U& rule, io::Journal const& journal, std::size_t i) {
   }
 }
 
-/// The first record of a step from `step` on.
-[[nodiscard]] inline std::size_t record_of(io::Journal const& journal, std::uint64_t step) {
-  auto const found = std::partition_point(journal.steps().begin(), journal.steps().end(),
-                                          [&](io::JournalStep const& s) { return s.step < step; });
-  return static_cast<std::size_t>(found - journal.steps().begin());
-}
-
 } // namespace detail
 
 /// Makes the recorded steps of `range` again: the weights, which must be those before range.first, get the
@@ -113,8 +113,8 @@ void remember(U& rule, io::Journal const& journal, std::size_t i) {
 template <tensor::HasTensors Model, random::Perturbation P, optimize::UpdateRule<Model, P> U>
 void replay(Model& model, P const& perturbation, U& rule, io::Journal const& journal, StepRange const& range,
             Runtime& runtime, ReplayProgress const& progress = {}) {
-  std::size_t const first = detail::record_of(journal, range.first);
-  std::size_t const end = std::max(first, detail::record_of(journal, range.end));
+  std::size_t const first = record_of(journal, range.first);
+  std::size_t const end = std::max(first, record_of(journal, range.end));
   for (std::size_t i = 0; i < first; ++i) {
     detail::remember(rule, journal, i);
   }
@@ -137,8 +137,8 @@ void replay(Model& model, P const& perturbation, U& rule, io::Journal const& jou
 template <tensor::HasTensors Model, random::Perturbation P, optimize::MovingRule U>
 void take_back(Model& model, P const& perturbation, U rule, io::Journal const& journal,
                StepRange const& range, Runtime& runtime) {
-  std::size_t const first = detail::record_of(journal, range.first);
-  std::size_t const end = std::max(first, detail::record_of(journal, range.end));
+  std::size_t const first = record_of(journal, range.first);
+  std::size_t const end = std::max(first, record_of(journal, range.end));
   std::vector<optimize::Move> moves;
   for (std::size_t i = 0; i < end; ++i) {
     rule.learning_rate = journal.steps()[i].learning_rate;
