@@ -4,6 +4,7 @@
 
 #include "command_line.hpp"
 #include "help_text.hpp"
+#include "run_journal.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -25,6 +26,7 @@ struct ClassifierOptions {
   std::int64_t test_size = 600;
   std::int64_t steps = 1000;
   std::int64_t batch = 16;
+  std::int64_t micro_batches = 1;
   std::int64_t eval_every = 0; ///< 0: before and after
   std::int64_t warm_up = 0;
   std::int64_t threads = 0;
@@ -39,6 +41,7 @@ struct ClassifierOptions {
   std::string storage = "f32";
   bool group_by_length = false;
   std::filesystem::path out, metrics, plot, predictions;
+  JournalOptions journal;
 };
 
 namespace detail {
@@ -94,7 +97,11 @@ inline void add_training(CLI::App& app, ClassifierOptions& o) {
       ->check(whole_number(0, most_steps))
       ->capture_default_str()
       ->type_name("N");
-  app.add_option("--batch", o.batch, "Examples in a step")
+  app.add_option("--batch", o.batch, "Examples in a batch")
+      ->check(whole_number(1, 1'000'000))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--micro-batches", o.micro_batches, "Batches in a step; its losses are their means")
       ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
       ->type_name("N");
@@ -187,6 +194,7 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   detail::add_training(app, options);
   detail::add_machine(app, options);
   detail::add_results(app, options);
+  add_journal(app, options.journal);
   app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end
   app.get_option("--text-column")->take_all();
   app.get_option("--label-words")->take_all();

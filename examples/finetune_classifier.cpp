@@ -22,6 +22,7 @@ namespace {
 using Options = examples::ClassifierOptions;
 using Objective = pl::train::MaskedPrompt<pl::text::BytePairTokenizer>;
 using Examples = std::vector<Objective::Example>;
+using Team = pl::train::Alone;
 
 /// Labels and their words, from "label=word".
 struct Labels {
@@ -107,9 +108,11 @@ std::string millions(std::size_t count) {
 template <class T, class P>
 class Run {
 public:
+  using Model = pl::models::Roberta<T>;
+  using Trainer = pl::train::Trainer<Model, Objective, P, pl::optimize::TwoPoint, pl::optimize::Sgd, Team>;
+
   explicit Run(Options const& options)
-      : o_(options), labels_(parse_labels(options.label_words)),
-        model_(pl::io::load<pl::models::Roberta<T>>(options.model)),
+      : o_(options), labels_(parse_labels(options.label_words)), model_(pl::io::load<Model>(options.model)),
         tokenizer_(pl::text::load_tokenizer(options.model)),
         objective_(tokenizer_, options.prompt, labels_.words, max_tokens()),
         data_(read_data(options, labels_)), train_(encode(objective_, data_.train)),
@@ -119,12 +122,14 @@ public:
     std::size_t const trained = pl::optimize::select_trained(model_, o_.train);
     examples::check_results(o_);
     if (!o_.metrics.empty()) {
-      log_.emplace(o_.metrics);
+      log_.emplace(o_.metrics, o_.journal.resume ? pl::train::MetricsLog::Open::append
+                                                 : pl::train::MetricsLog::Open::replace);
     }
     describe(trained);
     began_ = pl::train::steady_seconds();
-    pl::train::Evaluation result = test(0);
-    report(o_.steps > 0 ? "before" : "result", result);
+    prepare();
+    pl::train::Evaluation result = test(first_);
+    report(o_.steps > 0 ? (first_ > 0 ? "there" : "before") : "result", result);
     pl::train::Outcome const outcome = train_and_save();
     if (o_.steps > 0) {
       result = evaluation_step_ == outcome.next_step ? last_evaluation_ : test(outcome.next_step);
@@ -213,7 +218,11 @@ private:
     return outcome;
   }
 
-  pl::train::Outcome train() {
+  /// Makes the trainer; begins the journal, or goes on with it.
+  void prepare() {
+    if (o_.steps == 0) {
+      return;
+    }
     pl::optimize::Schedule const schedule{
         pl::optimize::Schedule::parse(o_.schedule), static_cast<float>(o_.learning_rate),
         static_cast<std::uint64_t>(o_.steps), static_cast<std::uint64_t>(o_.warm_up)};
@@ -224,18 +233,60 @@ private:
     pl::train::BatchOrder order(std::move(lengths), {.batch_size = static_cast<std::size_t>(o_.batch),
                                                      .seed = o_.seed,
                                                      .group_by_length = o_.group_by_length});
-    pl::train::Trainer trainer(
+    trainer_.emplace(
         model_, objective_, std::span<Objective::Example const>(train_), P{},
         pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed},
         pl::optimize::Sgd{static_cast<float>(o_.learning_rate), static_cast<float>(o_.weight_decay)},
-        schedule, std::move(order), runtime_);
+        schedule, std::move(order), runtime_, static_cast<std::size_t>(o_.micro_batches), team_);
+    if (!o_.journal.file.empty()) {
+      journal_.emplace(o_.journal, model_, *trainer_, description(), runtime_, team_, std::cout);
+      first_ = journal_->first();
+      add_past(journal_->past());
+    }
+  }
+
+  /// What the journal's header says of model, objective and data.
+  [[nodiscard]] pl::train::RunDescription description() const {
+    pl::train::ExamplesDigest digest;
+    for (auto const& example : train_) {
+      digest.add(example.ids);
+      digest.add(example.mask);
+      digest.add(example.label);
+    }
+    pl::io::Json labels = pl::io::Json::array();
+    for (std::size_t i = 0; i < labels_.names.size(); ++i) {
+      labels.push_back(
+          {{"label", labels_.names[i]}, {"word", labels_.words[i]}, {"id", objective_.words()[i]}});
+    }
+    return {{{"type", "roberta"}, {"storage", o_.storage}},
+            {{"name", "masked-prompt"},
+             {"template", o_.prompt},
+             {"labels", labels},
+             {"max_tokens", max_tokens()}},
+            {{"digest", digest.text()}, {"examples", train_.size()}},
+            {{"program", "finetune_classifier"}, {"model", o_.model.string()}, {"data", o_.data.string()}}};
+  }
+
+  /// The curve so far.
+  void add_past(pl::io::Journal const* past) {
+    for (auto const& step : past != nullptr ? past->steps() : std::span<pl::io::JournalStep const>{}) {
+      curve_.losses.push_back({static_cast<double>(step.step + 1), static_cast<double>(step.loss)});
+    }
+  }
+
+  pl::train::Outcome train() {
     bool const terminal = pl::train::is_terminal(1);
-    pl::train::Progress progress(std::cout, schedule.steps,
-                                 {.interactive = terminal, .width = pl::train::terminal_width(1)});
-    return trainer.run(0, stop_, [&](pl::train::StepReport const& step) {
+    pl::train::Progress progress(
+        std::cout, static_cast<std::uint64_t>(o_.steps),
+        {.interactive = terminal, .width = pl::train::terminal_width(1), .first = first_});
+    pl::train::Outcome const outcome = trainer_->run(first_, stop_, [&](pl::train::StepReport const& step) {
       after_step(step, progress);
       return true;
     });
+    if (journal_) {
+      weights_digest_ = journal_->finish(outcome);
+    }
+    return outcome;
   }
 
   void after_step(pl::train::StepReport const& step, pl::train::Progress& progress) {
@@ -279,6 +330,10 @@ private:
     if (!o_.out.empty()) {
       std::cout << "model in        " << o_.out.string() << '\n';
     }
+    if (journal_) {
+      std::cout << "journal in      " << o_.journal.file.string() << '\n'
+                << "weights         " << weights_digest_ << '\n';
+    }
   }
 
   [[nodiscard]] int finish(pl::train::Outcome const& outcome) const {
@@ -304,12 +359,17 @@ private:
   Options const& o_;
   pl::train::StopFlag stop_;
   Labels labels_;
-  pl::models::Roberta<T> model_;
+  Team team_;
+  Model model_;
   pl::text::BytePairTokenizer tokenizer_;
   Objective objective_;
   Data data_;
   Examples train_, test_;
   pl::Runtime runtime_;
+  std::optional<Trainer> trainer_;
+  std::optional<examples::RunJournal<Model, Trainer, Team>> journal_;
+  std::uint64_t first_ = 0; ///< step
+  std::string weights_digest_;
   std::optional<pl::train::MetricsLog> log_;
   std::string log_error_;
   pl::train::TrainingPlot curve_;

@@ -74,6 +74,8 @@ inline void check_results(ClassifierOptions const& o) {
   detail::check_file("--metrics", o.metrics, o.out);
   detail::check_file("--plot", o.plot, o.out);
   detail::check_file("--predictions", o.predictions, o.out);
+  detail::check_file("--journal", o.journal.file, o.out);
+  check_journal(o.journal);
   detail::check_model_directory(o.out);
 }
 

@@ -30,6 +30,7 @@
 #include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/optimize/move.hpp>
 #include <pocketllm/optimize/schedule.hpp>
 #include <pocketllm/optimize/selection.hpp>
 #include <pocketllm/optimize/update_rule.hpp>
@@ -51,9 +52,14 @@
 #include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/metrics.hpp>
 #include <pocketllm/train/metrics_log.hpp>
+#include <pocketllm/train/part.hpp>
 #include <pocketllm/train/progress.hpp>
+#include <pocketllm/train/replay.hpp>
 #include <pocketllm/train/resources.hpp>
+#include <pocketllm/train/run_header.hpp>
+#include <pocketllm/train/snapshots.hpp>
 #include <pocketllm/train/stop.hpp>
 #include <pocketllm/train/svg_plot.hpp>
+#include <pocketllm/train/team.hpp>
 #include <pocketllm/train/terminal.hpp>
 #include <pocketllm/train/trainer.hpp>

@@ -34,7 +34,8 @@ struct Step {
 std::string joined(Json const& patterns) {
   std::string list;
   for (Json const& pattern : patterns) {
-    list += (list.empty() ? "" : ",") + pattern.get<std::string>();
+    list += list.empty() ? "" : ",";
+    list += pattern.get<std::string>();
   }
   return list;
 }

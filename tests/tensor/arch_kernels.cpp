@@ -3,6 +3,8 @@
 #include <pocketllm/tensor/product.hpp>
 #include <pocketllm/tensor/update.hpp>
 
+#include <atomic>
+
 namespace {
 
 using namespace pocketllm;
@@ -60,14 +62,27 @@ void update(tensor::Tensor<T>& w, Kind kind, std::span<random::Point const> term
   }
 }
 
+template <class T>
+std::size_t updates(tensor::Tensor<T>& w, Kind kind, std::span<tensor::UpdateTerms const> list,
+                    Runtime& runtime) {
+  std::atomic<std::size_t> weights{0};
+  auto const done = [&](std::size_t count) { weights += count; };
+  if (kind == Kind::gaussian) {
+    tensor::update_in_order<A>(w, random::Gaussian{}, list, runtime, done);
+  } else {
+    tensor::update_in_order<A>(w, random::Rademacher{}, list, runtime, done);
+  }
+  return weights;
+}
+
 } // namespace
 
 extern KernelTable const POCKETLLM_ARCH_SYMBOL(kernels);
 KernelTable const POCKETLLM_ARCH_SYMBOL(kernels){
     simd::has_fma<A>,
-    {product<float>, chain<float>, low_rank<float>, row<float>, update<float>},
-    {product<f16>, chain<f16>, low_rank<f16>, row<f16>, update<f16>},
-    {product<bf16>, chain<bf16>, low_rank<bf16>, row<bf16>, update<bf16>},
-    {product<i8>, chain<i8>, low_rank<i8>, row<i8>, update<i8>},
-    {product<i4>, chain<i4>, low_rank<i4>, row<i4>, update<i4>},
+    {product<float>, chain<float>, low_rank<float>, row<float>, update<float>, updates<float>},
+    {product<f16>, chain<f16>, low_rank<f16>, row<f16>, update<f16>, updates<f16>},
+    {product<bf16>, chain<bf16>, low_rank<bf16>, row<bf16>, update<bf16>, updates<bf16>},
+    {product<i8>, chain<i8>, low_rank<i8>, row<i8>, update<i8>, updates<i8>},
+    {product<i4>, chain<i4>, low_rank<i4>, row<i4>, update<i4>, updates<i4>},
 };

@@ -8,6 +8,7 @@
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/tensor/product.hpp>
 #include <pocketllm/tensor/tensor.hpp>
+#include <pocketllm/tensor/update.hpp>
 
 #include <span>
 
@@ -31,6 +32,9 @@ struct StorageKernels {
   /// Some elements of a row, [points, range.count].
   void (*row)(Tensor const& w, Points points, pocketllm::tensor::RowRange range, float* out);
   void (*update)(Tensor& w, Kind kind, Points terms, float decay, pocketllm::Runtime& runtime);
+  /// Several in one visit; returns the number of weights that were said to be done.
+  std::size_t (*updates)(Tensor& w, Kind kind, std::span<pocketllm::tensor::UpdateTerms const> updates,
+                         pocketllm::Runtime& runtime);
 };
 
 struct KernelTable {

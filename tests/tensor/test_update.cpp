@@ -101,7 +101,36 @@ void check_bits(std::uint64_t pinned) {
   }
 }
 
+/// Three updates in one visit, one of them without terms, and the same ones by three calls.
+template <class T>
+void check_in_order() {
+  std::vector<random::Point> const more{{51, 2e-3F}};
+  std::vector<tensor::UpdateTerms> const list{{terms, 0.999F}, {more, 1.0F}, {{}, 0.5F}, {more, 0.75F}};
+  for (auto const& entry : tables) {
+    auto const name = entry.name;
+    CAPTURE(name);
+    for (auto const& shape : std::vector<std::vector<std::size_t>>{{77, 700}, {1, 3}, {300, 512}, {41}}) {
+      for (Kind const kind : {Kind::gaussian, Kind::rademacher}) {
+        auto once = naive::tensor_of<T>("some.weight", shape, 5);
+        auto often = once;
+        Runtime runtime(3);
+        CHECK(entry.table->template of<T>().updates(once, kind, list, runtime) <= once.size());
+        for (tensor::UpdateTerms const& update : list) {
+          entry.table->template of<T>().update(often, kind, update.terms, update.decay, runtime);
+        }
+        CHECK(digest(once) == digest(often));
+      }
+    }
+  }
+}
+
 } // namespace
+
+TEST_CASE("several updates in one visit have the bits of as many visits") {
+  check_in_order<float>();
+  check_in_order<f16>();
+  check_in_order<bf16>();
+}
 
 TEST_CASE("the update is the naive one, to the last place: f32") { check_update<float>(); }
 TEST_CASE("the update is the naive one, to the last place: f16") { check_update<f16>(); }

@@ -60,6 +60,8 @@ public:
 
   [[nodiscard]] std::filesystem::path const& target() const noexcept { return target_; }
 
+  /// The temporary file, for functions that write to one.
+  [[nodiscard]] OutputFile& file() noexcept { return file_; }
   void write(std::span<std::byte const> bytes) { file_.write(bytes); }
   void write(std::string_view text) { file_.write(text); }
 

@@ -39,7 +39,7 @@ inline void fix(tensor::Tensor<float>& vector, float value) {
 }
 
 /// A linear layer whose bias is zero where it has none.
-template <tensor::WeightStorage T>
+template <layers::Weights T>
 [[nodiscard]] layers::Linear<T> make_linear(std::string const& name, std::size_t out, std::size_t in,
                                             bool bias) {
   layers::Linear<T> linear(name, out, in);
@@ -90,7 +90,7 @@ inline void copy(Lanes<float const> x, Lanes<float> y, Runtime& runtime) {
 
 /// One layer. Norm first: x += attention(norm(x)); x += down(relu(up(norm(x)))). Norm behind:
 /// x = norm(x + attention(x)); x = norm(x + down(relu(up(x)))).
-template <tensor::WeightStorage T>
+template <layers::Weights T>
 struct DecoderLayer {
   layers::Linear<T> key, value, query, attention_output;
   layers::LayerNorm attention_norm;
@@ -229,7 +229,7 @@ private:
 };
 
 /// A stack of layers.
-template <tensor::WeightStorage T>
+template <layers::Weights T>
 struct Decoder {
   std::vector<DecoderLayer<T>> layers;
 

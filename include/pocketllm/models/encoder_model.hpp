@@ -67,8 +67,7 @@ public:
     tensor::products(tensor::pack(Lanes<float const>(x), runtime),
                      {masked_head_->dense.into(h, simd::Activation::gelu)}, at, runtime);
     masked_head_->norm(h, {}, at, runtime);
-    auto const& decoder =
-        masked_head_->decoder ? *masked_head_->decoder : embeddings_.words.weight;
+    auto const& decoder = masked_head_->decoder ? *masked_head_->decoder : embeddings_.words.weight;
     if (words.empty()) {
       tensor::product(Lanes<float const>(h), decoder, &masked_head_->bias, at, scores, runtime);
     } else {

@@ -74,11 +74,10 @@ private:
 
 /// OPT with matrices stored as T; vectors (biases, LayerNorm) are floats. Activations live in the workspace
 /// of the runtime: a function that returns some needs a Workspace::Frame around it at its caller.
-template <tensor::WeightStorage T>
+template <layers::Weights T>
 class Opt {
 public:
   using Config = OptConfig;
-  using Storage = T;
 
   explicit Opt(Config const& config)
       : config_(config), words_("model.decoder.embed_tokens", config.vocabulary, config.embedding_width),

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace pocketllm::optimize {
 
@@ -27,8 +28,19 @@ concept Estimator = requires(E const e, std::uint64_t step, std::span<random::Po
 /// Two-point SPSA (Spall 1992) as in MeZO (Malladi et al., arXiv 2305.17333, definition 1):
 /// slope = (L(theta + epsilon z) - L(theta - epsilon z)) / (2 epsilon).
 struct TwoPoint {
+  static constexpr std::string_view name = "two-point";
   float epsilon = 1e-3F;  ///< the distance; 1e-3 for all weights
   std::uint64_t seed = 0; ///< of the run; step t uses output t of SplitMix64
+
+  /// What is written down of it beside its name and seeds (train/part.hpp).
+  template <class Self, class F>
+  static void parameters(Self& self, F&& f) {
+    f("epsilon", self.epsilon);
+  }
+  /// Slopes of a step. The seed of slope k of step t is output t * slopes() + k of SplitMix64 seeded with
+  /// run_seed().
+  [[nodiscard]] static constexpr std::size_t slopes() noexcept { return 1; }
+  [[nodiscard]] std::uint64_t run_seed() const noexcept { return seed; }
 
   [[nodiscard]] std::array<random::Point, 2> points(std::uint64_t step) const noexcept {
     std::uint64_t const direction = random::split_mix(seed, step);

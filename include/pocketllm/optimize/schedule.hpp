@@ -22,6 +22,15 @@ struct Schedule {
   std::uint64_t steps = 1; ///< of the whole run
   std::uint64_t warm_up = 0;
 
+  /// What is written down of it (train/part.hpp).
+  template <class Self, class F>
+  static void parameters(Self& self, F&& f) {
+    f("shape", self.shape);
+    f("rate", self.rate);
+    f("steps", self.steps);
+    f("warm_up", self.warm_up);
+  }
+
   [[nodiscard]] float at(std::uint64_t step) const noexcept {
     if (step < warm_up) {
       return rate * (static_cast<float>(step + 1) / static_cast<float>(warm_up));
@@ -38,6 +47,10 @@ struct Schedule {
       break;
     }
     return rate;
+  }
+
+  [[nodiscard]] static constexpr std::string_view name_of(Shape shape) noexcept {
+    return shape == Shape::constant ? "constant" : shape == Shape::linear ? "linear" : "cosine";
   }
 
   /// "constant", "linear" or "cosine". Throws Error otherwise.

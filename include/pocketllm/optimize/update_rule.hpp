@@ -4,13 +4,14 @@
 
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/optimize/gradient.hpp>
+#include <pocketllm/optimize/move.hpp>
 #include <pocketllm/random/perturbed.hpp>
-#include <pocketllm/tensor/tensor.hpp>
-#include <pocketllm/tensor/update.hpp>
 #include <pocketllm/tensor/visit.hpp>
 
 #include <cmath>
-#include <vector>
+#include <concepts>
+#include <cstddef>
+#include <string_view>
 
 namespace pocketllm::optimize {
 
@@ -18,28 +19,38 @@ namespace pocketllm::optimize {
 /// decay: none on biases and LayerNorm, which are the tensors of one dimension (arXiv 2305.17333, algorithm
 /// 1).
 struct Sgd {
+  static constexpr std::string_view name = "sgd";
   float learning_rate = 1e-6F;
   float weight_decay = 0.0F;
+
+  /// What is written down of it beside its name (train/part.hpp). The rate is not: each step has its own.
+  template <class Self, class F>
+  static void parameters(Self& self, F&& f) {
+    f("weight_decay", self.weight_decay);
+  }
+
+  /// What the next step is to be.
+  [[nodiscard]] Move move(Gradient const& gradient) const {
+    Move move;
+    for (Slope const& slope : gradient) {
+      move.terms.push_back({slope.seed, -learning_rate * slope.slope});
+    }
+    move.keep = std::fma(-learning_rate, weight_decay, 1.0F); // explicit: one rounding on every machine
+    return move;
+  }
 
   /// One sweep over the trained tensors of `model`. `perturbation` must be the one that the slopes were
   /// measured with.
   template <tensor::HasTensors Model, random::Perturbation P>
   void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) const {
-    std::vector<random::Point> terms;
-    for (Slope const& slope : gradient) {
-      terms.push_back({slope.seed, -learning_rate * slope.slope});
-    }
-    float const keep =
-        std::fma(-learning_rate, weight_decay, 1.0F); // explicit: one rounding on every machine
-    tensor::for_each_tensor(model, [&](auto& tensor) {
-      bool const decays = tensor.shape().size() > 1;
-      tensor::update(tensor, perturbation, terms, decays ? keep : 1.0F, runtime);
-    });
+    Move const next = move(gradient);
+    make_moves(model, perturbation, {&next, 1}, runtime, [](std::size_t) {});
   }
 };
 
 /// A rule is called with the model, the perturbation, the slopes and the runtime, and changes the model's
-/// weights. It has a learning rate that schedules set before every step.
+/// weights. It has a learning rate that schedules set before every step. It may keep the (seed, slope) pairs
+/// of earlier steps (momentum): it is called for all steps in their order, also when they are replayed.
 template <class U, class Model, class P>
 concept UpdateRule = requires(U u, Model& model, P const& perturbation, Gradient const& gradient,
                               Runtime& runtime) {
@@ -47,7 +58,17 @@ concept UpdateRule = requires(U u, Model& model, P const& perturbation, Gradient
   { u.learning_rate } -> std::convertible_to<float>;
 };
 
-static_assert(UpdateRule<Sgd, tensor::detail::OneTensor, random::Gaussian>);
-static_assert(!UpdateRule<Gradient, tensor::detail::OneTensor, random::Gaussian>);
+/// A rule whose steps are moves: move(gradient) gives the next one, whose terms may have seeds of earlier
+/// steps too, and calling the rule makes that move. Such steps are replayed many at a time and can be taken
+/// back. Where a snapshot stands for the steps before it, these are given to move() all the same, and what it
+/// gives is not made.
+template <class U>
+concept MovingRule = requires(U u, Gradient const& gradient) {
+  { u.move(gradient) } -> std::same_as<Move>;
+  u.learning_rate = 1.0F;
+};
+
+static_assert(UpdateRule<Sgd, tensor::detail::OneTensor, random::Gaussian> && MovingRule<Sgd>);
+static_assert(!UpdateRule<Gradient, tensor::detail::OneTensor, random::Gaussian> && !MovingRule<Gradient>);
 
 } // namespace pocketllm::optimize

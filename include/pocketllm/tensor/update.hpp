@@ -20,6 +20,12 @@
 
 namespace pocketllm::tensor {
 
+/// One update among several that follow one another: W <- decay W + sum_i c_i z(s_i).
+struct UpdateTerms {
+  std::span<random::Point const> terms;
+  float decay = 1.0F;
+};
+
 namespace detail {
 
 /// The bits for stochastic rounding: sixteen an element, as the bits of a float.
@@ -50,7 +56,8 @@ static_assert(random::Perturbation<RoundingBits>);
 
 namespace kernel {
 
-/// A piece is some 64 kB of weights: a whole row, or several, or a part of a long one.
+/// A piece is some 64 kB of weights: a whole row, or several, or a part of a long one. A block of a row is
+/// visited once, and all updates are made while it is in the first-level cache.
 template <class T, class P>
 struct Update {
   struct Task {
@@ -58,8 +65,7 @@ struct Update {
     std::size_t rows, cols;
     std::uint64_t key;
     P const& perturbation;
-    std::span<random::Point const> terms;
-    float decay;
+    std::span<UpdateTerms const> updates;
 
     [[nodiscard]] std::size_t blocks_across() const noexcept {
       return (cols + random::block_cols - 1) / random::block_cols;
@@ -102,20 +108,30 @@ private:
     std::size_t const count = std::min(random::block_cols, t.cols - first);
     T* const w = t.data + row * t.cols + first;
     fetch(w + block_ahead * random::block_cols, count); // while noise is made
+    for (UpdateTerms const& update : t.updates) {
+      if (!update.terms.empty()) {
+        change<A>(t, update, w, row, block, count);
+      }
+    }
+  }
+
+  template <class A>
+  static void change(Task const& t, UpdateTerms const& update, T* w, std::size_t row, std::size_t block,
+                     std::size_t count) noexcept {
     Row sum, noise;
-    for (std::size_t i = 0; i < t.terms.size(); ++i) {
-      t.perturbation.template fill<A>({t.terms[i].seed, t.key}, row, block, count, noise.data());
-      simd::f32<A> const c = simd::splat<A>(t.terms[i].coefficient);
+    for (std::size_t i = 0; i < update.terms.size(); ++i) {
+      t.perturbation.template fill<A>({update.terms[i].seed, t.key}, row, block, count, noise.data());
+      simd::f32<A> const c = simd::splat<A>(update.terms[i].coefficient);
       for (std::size_t j = 0; j < count; j += simd::width<A>) {
         simd::f32<A> const before = i == 0 ? simd::splat<A>(0.0F) : simd::load<A>(sum.data() + j);
         simd::store<A>(sum.data() + j, simd::fma<A>(c, simd::load<A>(noise.data() + j), before));
       }
     }
     if constexpr (!std::same_as<T, float>) {
-      detail::RoundingBits{}.fill<A>({detail::rounding_seed(t.terms), t.key}, row, block, count,
+      detail::RoundingBits{}.fill<A>({detail::rounding_seed(update.terms), t.key}, row, block, count,
                                      noise.data());
     }
-    add<A>(w, sum.data(), noise.data(), t.decay, count);
+    add<A>(w, sum.data(), noise.data(), update.decay, count);
   }
 
   /// w = decay * w + sum, rounded by the bits of `random`.
@@ -145,6 +161,27 @@ inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::tensor::kernel::
 
 namespace pocketllm::tensor {
 
+/// Makes all `updates`, one behind the other, in one visit to the weights: the same bits as by as many calls
+/// of `update`. Calls done(weights) behind each piece of so many weights, from any thread. Throws
+/// std::bad_alloc when borrowed weights can't be copied.
+template <class A = simd::native, WeightStorage T, random::Perturbation P, class Done>
+void update_in_order(Tensor<T>& w, P const& perturbation, std::span<UpdateTerms const> updates,
+                     Runtime& runtime, Done&& done) {
+  bool const any =
+      std::any_of(updates.begin(), updates.end(), [](auto const& u) { return !u.terms.empty(); });
+  if (!w.trained() || !any) {
+    return;
+  }
+  if constexpr (FloatStorage<T>) { // others are never trained
+    using Kernel = kernel::Update<T, P>;
+    typename Kernel::Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(), perturbation, updates};
+    runtime.pool().parallel_for(task.pieces(), [&](std::size_t piece, std::size_t) {
+      simd::invoke<A, Kernel>(task, piece);
+      done(w.size() / task.pieces());
+    });
+  }
+}
+
 /// W <- decay W + sum_i c_i z(s_i) over the points `terms`; nothing for a tensor that is not trained. Each
 /// weight is read and written once. 16-bit weights are rounded stochastically with bits that follow from the
 /// first seed. The same bits for any number of threads and on any instruction set. Throws std::bad_alloc when
@@ -152,16 +189,8 @@ namespace pocketllm::tensor {
 template <class A = simd::native, WeightStorage T, random::Perturbation P>
 void update(Tensor<T>& w, P const& perturbation, std::span<random::Point const> terms, float decay,
             Runtime& runtime) {
-  if (!w.trained() || terms.empty()) {
-    return;
-  }
-  if constexpr (FloatStorage<T>) {
-    using Kernel = kernel::Update<T, P>;
-    typename Kernel::Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(),
-                                     perturbation,     terms,    decay};
-    runtime.pool().parallel_for(
-        task.pieces(), [&](std::size_t piece, std::size_t) { simd::invoke<A, Kernel>(task, piece); });
-  }
+  UpdateTerms const only{terms, decay};
+  update_in_order<A>(w, perturbation, {&only, 1}, runtime, [](std::size_t) {});
 }
 
 } // namespace pocketllm::tensor

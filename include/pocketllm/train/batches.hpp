@@ -26,6 +26,15 @@ struct BatchOptions {
   /// Grouping sorts within windows of so many batches: in larger ones lengths agree more, in smaller ones
   /// batches are more random.
   std::size_t window = 8;
+
+  /// What is written down of them (train/part.hpp).
+  template <class Self, class F>
+  static void parameters(Self& self, F&& f) {
+    f("size", self.batch_size);
+    f("seed", self.seed);
+    f("group_by_length", self.group_by_length);
+    f("window", self.window);
+  }
 };
 
 /// The order in which examples are used. An epoch is a permutation of all examples, and epochs follow one
@@ -62,6 +71,7 @@ public:
     return batch_;
   }
 
+  [[nodiscard]] BatchOptions const& options() const noexcept { return options_; }
   /// Number of examples.
   [[nodiscard]] std::size_t size() const noexcept { return lengths_.size(); }
   /// Epochs, in whole and part, that `steps` steps make.

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The training loop with what belongs around it: batches, schedule, reports, stopping, and losses that are
-// not numbers.
+// The training loop with what belongs around it: batches, schedule, journal, reports, stopping, and losses
+// that are not numbers.
 #pragma once
 
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/runtime.hpp>
+#include <pocketllm/io/journal.hpp>
 #include <pocketllm/optimize/estimator.hpp>
 #include <pocketllm/optimize/schedule.hpp>
 #include <pocketllm/optimize/update_rule.hpp>
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/train/batches.hpp>
 #include <pocketllm/train/objective.hpp>
+#include <pocketllm/train/replay.hpp>
+#include <pocketllm/train/run_header.hpp>
+#include <pocketllm/train/snapshots.hpp>
 #include <pocketllm/train/stop.hpp>
+#include <pocketllm/train/team.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -49,34 +54,65 @@ struct Outcome {
 /// Called after every step; false asks to stop. May be empty.
 using StepCallback = std::function<bool(StepReport const&)>;
 
-/// Zeroth-order training of `model` on `examples`. Every part is a type of the caller's choice; all state
-/// that a step leaves behind is in the weights, so a run can be continued at any step. Model, examples and
-/// runtime must outlive the trainer.
-template <class Model, class Objective, random::Perturbation P, optimize::Estimator E, class U>
+/// Zeroth-order training of `model` on `examples`. Every part is a type of the caller's choice. What a step
+/// leaves behind is in the weights, and, of rules with a memory, in the (seed, slope) pairs of its journal,
+/// so a run can be continued at any step. Model, examples and runtime must outlive the trainer.
+///
+/// With micro-batches, the losses of each point of a step are the means over that many batches, all of them
+/// at the same points. A team shares them out: member r of n takes the r-th n-th of the step's batches, and
+/// all make the same update, so that n members with m micro-batches each have the bits of one with n m.
+template <class Model, class Objective, random::Perturbation P, optimize::Estimator E, class U,
+          Team T = Alone>
 requires train::Objective<Objective, Model, P> && optimize::UpdateRule<U, Model, P>
 class Trainer {
 public:
   using Example = typename Objective::Example;
 
   Trainer(Model& model, Objective objective, std::span<Example const> examples, P perturbation, E estimator,
-          U rule, optimize::Schedule schedule, BatchOrder order, Runtime& runtime)
+          U rule, optimize::Schedule schedule, BatchOrder order, Runtime& runtime,
+          std::size_t micro_batches = 1, T team = {})
       : model_(model), objective_(std::move(objective)), examples_(examples),
         perturbation_(std::move(perturbation)), estimator_(std::move(estimator)), rule_(std::move(rule)),
-        schedule_(schedule), order_(std::move(order)), runtime_(runtime) {}
+        schedule_(schedule), order_(std::move(order)), runtime_(runtime), micro_batches_(micro_batches),
+        team_(std::move(team)) {
+    require(micro_batches_ > 0, "0 micro-batches; ask for at least 1");
+  }
 
-  /// Steps `first` to schedule.steps - 1, or until `stop` or the callback asks to end; the step under way is
-  /// finished. The points of a step leave no trace in the weights: when a loss is not finite, or something is
-  /// thrown while they are evaluated, the weights are those of the step before.
+  /// The header of this run's journal. The model must have the weights that the run begins with.
+  [[nodiscard]] io::JournalHeader header(RunDescription description) const {
+    description.data["batches"] = describe_parameters(order_.options());
+    description.data["batches"]["micro_batches"] = micro_batches_ * team_.size();
+    return run_header(model_, perturbation_, estimator_, rule_, schedule_, description, runtime_);
+  }
+
+  /// Writes every step to a journal from now on, and takes the snapshots that are due. Both must outlive the
+  /// trainer. A null pointer ends it.
+  void record(io::JournalWriter* journal, Snapshots* snapshots = nullptr) noexcept {
+    journal_ = journal;
+    snapshots_ = snapshots;
+  }
+
+  /// Brings the model from the weights that the run began with, or those before step `first` (of a snapshot),
+  /// to those behind the last step of the journal. Returns the step to go on with.
+  std::uint64_t resume(io::Journal const& journal, std::uint64_t first = 0,
+                       ReplayProgress const& progress = {}) {
+    replay(model_, perturbation_, rule_, journal, {first, StepRange{}.end}, runtime_, progress);
+    return journal.next_step();
+  }
+
+  /// Steps `first` to schedule.steps - 1, or until `stop` or the callback (of any member of the team) asks to
+  /// end; the step under way is finished. The points of a step leave no trace in the weights: when a loss is
+  /// not finite, or something is thrown while they are evaluated, the weights are those of the step before.
+  /// When the journal cannot be written, they are those behind the step that is thrown out of.
   Outcome run(std::uint64_t first, StopCondition const& stop, StepCallback const& after_step) {
+    bool asked = false;
     for (std::uint64_t step = first; step < schedule_.steps; ++step) {
-      if (stop.requested()) {
+      if (team_.any(asked || stop.requested())) {
         return {Outcome::Reason::stopped, step};
       }
       auto const began = std::chrono::steady_clock::now();
       auto const points = estimator_.points(step);
-      auto const batch = objective_.batch(examples_, order_.batch(step));
-      std::vector<float> const losses =
-          objective_(model_, batch, random::perturb(perturbation_, points), runtime_);
+      std::vector<float> const losses = evaluate_points(step, points);
       if (!std::all_of(losses.begin(), losses.end(), [](float loss) { return std::isfinite(loss); })) {
         return {Outcome::Reason::diverged, step};
       }
@@ -86,17 +122,50 @@ public:
         return {Outcome::Reason::diverged, step};
       }
       rule_(model_, perturbation_, gradient, runtime_);
-      std::chrono::duration<double> const took = std::chrono::steady_clock::now() - began;
       float const loss =
           std::accumulate(losses.begin(), losses.end(), 0.0F) / static_cast<float>(losses.size());
-      if (after_step && !after_step({step, loss, rule_.learning_rate, took.count(), gradient})) {
-        return {Outcome::Reason::stopped, step + 1};
-      }
+      write_down(step, loss, gradient);
+      std::chrono::duration<double> const took = std::chrono::steady_clock::now() - began;
+      asked = after_step && !after_step({step, loss, rule_.learning_rate, took.count(), gradient});
     }
     return {Outcome::Reason::finished, schedule_.steps};
   }
 
 private:
+  /// The mean loss over the step's batches at each point, summed up in the order of the batches whoever has
+  /// evaluated them.
+  [[nodiscard]] std::vector<float> evaluate_points(std::uint64_t step,
+                                                   std::span<random::Point const> points) {
+    std::uint64_t const begin = (step * team_.size() + team_.rank()) * micro_batches_;
+    std::vector<float> mine; // [micro-batches, points]
+    for (std::uint64_t i = begin; i < begin + micro_batches_; ++i) {
+      auto const batch = objective_.batch(examples_, order_.batch(i));
+      std::vector<float> const losses =
+          objective_(model_, batch, random::perturb(perturbation_, points), runtime_);
+      mine.insert(mine.end(), losses.begin(), losses.end());
+    }
+    std::vector<float> const all = team_.gather(mine);
+    std::size_t const batches = micro_batches_ * team_.size(), lanes = all.size() / batches;
+    std::vector<float> means;
+    for (std::size_t l = 0; l < lanes; ++l) {
+      double sum = 0.0;
+      for (std::size_t b = 0; b < batches; ++b) {
+        sum += static_cast<double>(all[b * lanes + l]);
+      }
+      means.push_back(static_cast<float>(sum / static_cast<double>(batches)));
+    }
+    return means;
+  }
+
+  void write_down(std::uint64_t step, float loss, optimize::Gradient const& gradient) {
+    if (journal_ != nullptr) {
+      journal_->append(step, rule_.learning_rate, loss, gradient);
+      if (snapshots_ != nullptr && snapshots_->due(step + 1)) {
+        snapshots_->take(model_, *journal_, runtime_);
+      }
+    }
+  }
+
   [[nodiscard]] static bool is_finite(optimize::Gradient const& gradient, float learning_rate) {
     return std::all_of(gradient.begin(), gradient.end(), [&](optimize::Slope const& slope) {
       return std::isfinite(learning_rate * slope.slope);
@@ -112,6 +181,10 @@ private:
   optimize::Schedule schedule_;
   BatchOrder order_;
   Runtime& runtime_;
+  std::size_t micro_batches_;
+  T team_;
+  io::JournalWriter* journal_ = nullptr;
+  Snapshots* snapshots_ = nullptr;
 };
 
 } // namespace pocketllm::train
