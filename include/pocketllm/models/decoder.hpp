@@ -38,17 +38,6 @@ inline void fix(tensor::Tensor<float>& vector, float value) {
   vector.set_trained(false);
 }
 
-/// A linear layer whose bias is zero where it has none.
-template <layers::Weights T>
-[[nodiscard]] layers::Linear<T> make_linear(std::string const& name, std::size_t out, std::size_t in,
-                                            bool bias) {
-  layers::Linear<T> linear(name, out, in);
-  if (!bias) {
-    fix(linear.bias, 0.0F);
-  }
-  return linear;
-}
-
 [[nodiscard]] inline layers::LayerNorm make_norm(std::string const& name, DecoderShape const& s) {
   layers::LayerNorm norm(name, s.width, s.norm_epsilon);
   if (!s.norm_weights) {
@@ -56,17 +45,6 @@ template <layers::Weights T>
     fix(norm.bias, 0.0F);
   }
   return norm;
-}
-
-/// The tensors of a linear layer, its bias where it has one.
-template <class Linear, class F>
-void visit_linear(Linear& linear, bool bias, F& f) {
-  std::string const missing = linear.bias.name();
-  std::remove_const_t<Linear>::visit(linear, [&](auto& tensor) {
-    if (bias || tensor.name() != missing) {
-      f(tensor);
-    }
-  });
 }
 
 /// X += Y
@@ -99,13 +77,13 @@ struct DecoderLayer {
   DecoderShape shape;
 
   DecoderLayer(std::string const& name, DecoderShape const& s)
-      : key(detail::make_linear<T>(name + ".self_attn.k_proj", s.width, s.width, s.bias)),
-        value(detail::make_linear<T>(name + ".self_attn.v_proj", s.width, s.width, s.bias)),
-        query(detail::make_linear<T>(name + ".self_attn.q_proj", s.width, s.width, s.bias)),
-        attention_output(detail::make_linear<T>(name + ".self_attn.out_proj", s.width, s.width, s.bias)),
+      : key(name + ".self_attn.k_proj", s.width, s.width, s.bias),
+        value(name + ".self_attn.v_proj", s.width, s.width, s.bias),
+        query(name + ".self_attn.q_proj", s.width, s.width, s.bias),
+        attention_output(name + ".self_attn.out_proj", s.width, s.width, s.bias),
         attention_norm(detail::make_norm(name + ".self_attn_layer_norm", s)),
-        up(detail::make_linear<T>(name + ".fc1", s.feed_forward, s.width, s.bias)),
-        down(detail::make_linear<T>(name + ".fc2", s.width, s.feed_forward, s.bias)),
+        up(name + ".fc1", s.feed_forward, s.width, s.bias),
+        down(name + ".fc2", s.width, s.feed_forward, s.bias),
         output_norm(detail::make_norm(name + ".final_layer_norm", s)), shape(s) {}
 
   /// X [lanes, rows, width] of a whole batch in place. `past.own` has room for its keys and values or is
@@ -131,13 +109,13 @@ struct DecoderLayer {
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     for (auto* linear : {&self.key, &self.value, &self.query, &self.attention_output}) {
-      detail::visit_linear(*linear, self.shape.bias, f);
+      layers::Linear<T>::visit(*linear, f);
     }
     if (self.shape.norm_weights) {
       layers::LayerNorm::visit(self.attention_norm, f);
     }
-    detail::visit_linear(self.up, self.shape.bias, f);
-    detail::visit_linear(self.down, self.shape.bias, f);
+    layers::Linear<T>::visit(self.up, f);
+    layers::Linear<T>::visit(self.down, f);
     if (self.shape.norm_weights) {
       layers::LayerNorm::visit(self.output_norm, f);
     }

@@ -85,10 +85,8 @@ public:
                    config.decoder.width),
         decoder_("model.decoder.layers", config.decoder) {
     if (config.embedding_width != config.decoder.width) {
-      project_in_.emplace(detail::make_linear<T>("model.decoder.project_in", config.decoder.width,
-                                                 config.embedding_width, false));
-      project_out_.emplace(detail::make_linear<T>("model.decoder.project_out", config.embedding_width,
-                                                  config.decoder.width, false));
+      project_in_.emplace("model.decoder.project_in", config.decoder.width, config.embedding_width, false);
+      project_out_.emplace("model.decoder.project_out", config.embedding_width, config.decoder.width, false);
     }
     if (config.final_norm) {
       norm_.emplace(detail::make_norm("model.decoder.final_layer_norm", config.decoder));
@@ -191,8 +189,8 @@ private:
       layers::LayerNorm::visit(*self.norm_, f);
     }
     if (self.project_in_) {
-      detail::visit_linear(*self.project_in_, false, f);
-      detail::visit_linear(*self.project_out_, false, f);
+      layers::Linear<T>::visit(*self.project_in_, f);
+      layers::Linear<T>::visit(*self.project_out_, f);
     }
     if (self.head_) {
       layers::Embedding<T>::visit(*self.head_, f);
