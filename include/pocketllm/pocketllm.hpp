@@ -28,6 +28,7 @@
 #include <pocketllm/models/causal_batch.hpp>
 #include <pocketllm/models/generate.hpp>
 #include <pocketllm/models/opt.hpp>
+#include <pocketllm/models/prefixed.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/estimator.hpp>
 #include <pocketllm/optimize/move.hpp>
@@ -47,6 +48,8 @@
 #include <pocketllm/text/prompt_template.hpp>
 #include <pocketllm/text/split.hpp>
 #include <pocketllm/train/batches.hpp>
+#include <pocketllm/train/candidate_choice.hpp>
+#include <pocketllm/train/causal_text.hpp>
 #include <pocketllm/train/confusion_table.hpp>
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/masked_prompt.hpp>

@@ -30,6 +30,8 @@ public:
   /// Tokens read so far.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::size_t layers() const noexcept { return layers_; }
+  [[nodiscard]] std::size_t width() const noexcept { return width_; }
 
   /// For a pass over `tokens` further tokens. Throws Error when there is no room for them.
   [[nodiscard]] Past extend(std::size_t tokens) {
