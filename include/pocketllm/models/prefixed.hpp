@@ -29,7 +29,6 @@ template <TextGenerator Model>
 class Prefixed {
 public:
   using Config = typename Model::Config;
-  using Storage = typename Model::Storage;
 
   /// `start` are real tokens whose keys and values the prefix begins with, as in MeZO (arXiv 2305.17333,
   /// appendix E.5): as if they stood in front. All tensors of the model are frozen. Throws Error when there
