@@ -104,15 +104,16 @@ struct Examples {
   std::vector<std::size_t> labels;
   std::vector<std::int32_t> words; ///< the label words; empty for a classifier
 
-  /// All sequences of `json`, which has `input_ids`, `attention_mask` and `labels`, and `mask_positions` and
-  /// `label_words` where there is a mask.
+  /// All sequences of `json`, which has `input_ids`, `attention_mask` and `labels`, may have
+  /// `token_type_ids`, and has `mask_positions` and `label_words` where there is a mask.
   explicit Examples(Json const& json) : Examples(json, all(json.at("input_ids").size())) {}
 
   /// The sequences `chosen`.
   Examples(Json const& json, std::vector<std::size_t> const& chosen) {
     auto const padded = json.at("input_ids").get<std::vector<std::vector<std::int32_t>>>();
+    auto const kinds = json.value("token_type_ids", std::vector<std::vector<std::int32_t>>{});
     auto const valid = json.at("attention_mask").get<std::vector<std::vector<std::uint8_t>>>();
-    std::vector<std::int32_t> ids;
+    std::vector<std::int32_t> ids, types;
     std::vector<std::uint8_t> mask;
     std::size_t const width = padded.front().size();
     for (std::size_t const i : chosen) {
@@ -126,9 +127,12 @@ struct Examples {
       }
       ids.insert(ids.end(), padded[i].begin(), padded[i].end());
       mask.insert(mask.end(), valid[i].begin(), valid[i].end());
+      if (!kinds.empty()) {
+        types.insert(types.end(), kinds[i].begin(), kinds[i].end());
+      }
       labels.push_back(json.at("labels")[i].get<std::size_t>());
     }
-    tokens = models::Batch::from_padded(ids, mask, width);
+    tokens = models::Batch::from_padded(ids, mask, width, types);
     words = json.value("label_words", std::vector<std::int32_t>{});
   }
 

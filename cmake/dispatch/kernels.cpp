@@ -5,6 +5,7 @@
 #include <pocketllm/layers/attention_head.hpp>
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/models/gather.hpp>
+#include <pocketllm/models/vocabulary_head.hpp>
 #include <pocketllm/simd/entry.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/perturbed_row.hpp>
@@ -20,19 +21,26 @@ static_assert(std::same_as<A, pl::simd::native>, "compiled with the options of a
 #define POCKETLLM_KERNEL(...)                                                                                \
   static_assert(pl::simd::is_dispatched<__VA_ARGS__>);                                                       \
   template struct pocketllm::simd::detail::Entry<__VA_ARGS__, A>;
-#define POCKETLLM_KERNELS_OF(T, P)                                                                           \
+#define POCKETLLM_KERNELS_OF_BASE(T, P)                                                                      \
   POCKETLLM_KERNEL(pl::tensor::kernel::Product<T, P>)                                                        \
-  POCKETLLM_KERNEL(pl::tensor::kernel::Update<T, P>)                                                         \
   POCKETLLM_KERNEL(pl::tensor::kernel::PerturbedRow<T, P>)
+#define POCKETLLM_KERNELS_OF(T, P)                                                                           \
+  POCKETLLM_KERNELS_OF_BASE(T, P)                                                                            \
+  POCKETLLM_KERNEL(pl::tensor::kernel::Update<T, P>)
 
 POCKETLLM_KERNEL(pl::tensor::kernel::PackedShape)
 POCKETLLM_KERNEL(pl::tensor::kernel::PackPanel)
 POCKETLLM_KERNEL(pl::layers::kernel::AttentionHead)
 POCKETLLM_KERNEL(pl::layers::kernel::NormalizeRow)
 POCKETLLM_KERNEL(pl::models::kernel::ScoreRow)
+POCKETLLM_KERNEL(pl::models::kernel::AddScores)
 POCKETLLM_KERNELS_OF(float, pl::random::Gaussian)
 POCKETLLM_KERNELS_OF(float, pl::random::Rademacher)
 POCKETLLM_KERNELS_OF(pl::f16, pl::random::Gaussian)
 POCKETLLM_KERNELS_OF(pl::f16, pl::random::Rademacher)
 POCKETLLM_KERNELS_OF(pl::bf16, pl::random::Gaussian)
 POCKETLLM_KERNELS_OF(pl::bf16, pl::random::Rademacher)
+POCKETLLM_KERNELS_OF_BASE(pl::i8, pl::random::Gaussian)
+POCKETLLM_KERNELS_OF_BASE(pl::i8, pl::random::Rademacher)
+POCKETLLM_KERNELS_OF_BASE(pl::i4, pl::random::Gaussian)
+POCKETLLM_KERNELS_OF_BASE(pl::i4, pl::random::Rademacher)

@@ -19,10 +19,16 @@
 #include <pocketllm/io/load.hpp>
 #include <pocketllm/io/save.hpp>
 #include <pocketllm/layers/attention.hpp>
+#include <pocketllm/layers/causal_attention.hpp>
 #include <pocketllm/layers/embedding.hpp>
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/layers/linear.hpp>
 #include <pocketllm/models/batch.hpp>
+#include <pocketllm/models/bert.hpp>
+#include <pocketllm/models/causal_batch.hpp>
+#include <pocketllm/models/generate.hpp>
+#include <pocketllm/models/opt.hpp>
+#include <pocketllm/models/prefixed.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/estimator.hpp>
 #include <pocketllm/optimize/move.hpp>
@@ -42,6 +48,8 @@
 #include <pocketllm/text/prompt_template.hpp>
 #include <pocketllm/text/split.hpp>
 #include <pocketllm/train/batches.hpp>
+#include <pocketllm/train/candidate_choice.hpp>
+#include <pocketllm/train/causal_text.hpp>
 #include <pocketllm/train/confusion_table.hpp>
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/masked_prompt.hpp>

@@ -121,11 +121,12 @@ TEST_CASE_TEMPLATE("LayerNorm of equal numbers is its bias", A, POCKETLLM_TEST_W
   CHECK(std::equal(x.begin(), x.end(), norm.bias.data()));
 }
 
-TEST_CASE_TEMPLATE("gelu and tanh act on every element and on no other", A, POCKETLLM_TEST_WIDTHS) {
+TEST_CASE_TEMPLATE("activations act on every element and on no other", A, POCKETLLM_TEST_WIDTHS) {
   for (std::size_t count = 1; count <= 70; count += count < 20 ? 1 : 7) {
     CAPTURE(count);
     auto const x = naive::numbers(count + 1, 5);
-    for (auto const activation : {simd::Activation::gelu, simd::Activation::tanh, simd::Activation::none}) {
+    for (auto const activation :
+         {simd::Activation::gelu, simd::Activation::tanh, simd::Activation::relu, simd::Activation::none}) {
       auto y = x;
       simd::activate<A>(activation, y.data(), count);
       CHECK(y.back() == x.back());
@@ -133,6 +134,7 @@ TEST_CASE_TEMPLATE("gelu and tanh act on every element and on no other", A, POCK
         double const value = static_cast<double>(x[i]);
         double const expected = activation == simd::Activation::gelu   ? naive_gelu(value)
                                 : activation == simd::Activation::tanh ? std::tanh(value)
+                                : activation == simd::Activation::relu ? std::max(value, 0.0)
                                                                        : value;
         REQUIRE(std::abs(static_cast<double>(y[i]) - expected) < 5e-7);
       }
@@ -140,24 +142,28 @@ TEST_CASE_TEMPLATE("gelu and tanh act on every element and on no other", A, POCK
   }
 }
 
-TEST_CASE_TEMPLATE("gelu and tanh far from zero", A, POCKETLLM_TEST_WIDTHS) {
-  std::vector<float> gelu{0.0F, 100.0F, -100.0F, 1e30F, -1e30F}, tanh = gelu;
+TEST_CASE_TEMPLATE("activations far from zero", A, POCKETLLM_TEST_WIDTHS) {
+  std::vector<float> gelu{0.0F, 100.0F, -100.0F, 1e30F, -1e30F}, tanh = gelu, relu = gelu;
   simd::activate<A>(simd::Activation::gelu, gelu.data(), gelu.size());
   simd::activate<A>(simd::Activation::tanh, tanh.data(), tanh.size());
   CHECK(gelu == std::vector<float>{0.0F, 100.0F, 0.0F, 1e30F, 0.0F});
   CHECK(tanh == std::vector<float>{0.0F, 1.0F, -1.0F, 1.0F, -1.0F});
+  simd::activate<A>(simd::Activation::relu, relu.data(), relu.size());
+  CHECK(relu == std::vector<float>{0.0F, 100.0F, 0.0F, 1e30F, 0.0F});
 }
 
 TEST_CASE_TEMPLATE("what is not a number stays so", A, POCKETLLM_TEST_WIDTHS) {
   // or a training run that has gone wrong would not be noticed
   std::vector<float> gelu(9, 0.5F);
   gelu[4] = std::nanf("");
-  auto tanh = gelu;
+  auto tanh = gelu, relu = gelu;
+  simd::activate<A>(simd::Activation::relu, relu.data(), relu.size());
   simd::activate<A>(simd::Activation::gelu, gelu.data(), gelu.size());
   simd::activate<A>(simd::Activation::tanh, tanh.data(), tanh.size());
   for (std::size_t i = 0; i < gelu.size(); ++i) {
     CHECK(std::isnan(gelu[i]) == (i == 4));
     CHECK(std::isnan(tanh[i]) == (i == 4));
+    CHECK(std::isnan(relu[i]) == (i == 4));
   }
 }
 

@@ -73,14 +73,18 @@ CASES = [
 
 
 def make_model(case: Case) -> PreTrainedModel:
-    """A model whose weights are all random, biases and LayerNorm too, and large enough that every part matters."""
     usual = dict(type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1, attn_implementation="eager")
     if case.labels:
         model = RobertaForSequenceClassification(RobertaConfig(**usual | case.shape, num_labels=case.labels))
     else:
         model = RobertaForMaskedLM(RobertaConfig(**usual | case.shape))
+    return randomize(model, case.name)
+
+
+def randomize(model: PreTrainedModel, seed: str) -> PreTrainedModel:
+    """Makes all weights random, biases and LayerNorm too, and large enough that every part matters."""
     for name, weight in model.named_parameters():
-        z = gaussian(2026, f"{case.name}/{name}", tuple(weight.shape))
+        z = gaussian(2026, f"{seed}/{name}", tuple(weight.shape))
         if "embeddings" in name and weight.ndim == 2:
             z *= 0.6
         elif weight.ndim == 2:

@@ -13,46 +13,13 @@ using roberta::Examples;
 using roberta::Json;
 using roberta::Outputs;
 
-namespace {
-
-void check_parity(models::Roberta<float> const& model, golden::Tensors const& tensors, Json const& json) {
-  std::string const name = json.at("name").get<std::string>();
-  CAPTURE(name);
-  Examples const examples(json);
-  Runtime runtime(1);
-  Outputs const found = roberta::run(model, examples, runtime);
-  REQUIRE(found.states.size() == model.config().encoder.layers + 1);
-  for (std::size_t i = 0; i < found.states.size(); ++i) {
-    CAPTURE(i);
-    auto const expected = tensors.rows(name + ".hidden_states." + std::to_string(i), examples.places);
-    CHECK(golden::relative_error(found.states[i], expected) <= golden::tolerance);
-  }
-  bool const masked = model.config().classes == 0;
-  auto const logits = masked ? tensors.rows(name + ".logits", examples.places) : tensors[name + ".logits"];
-  CHECK(golden::relative_error(found.logits, logits) <= golden::tolerance);
-  if (masked) {
-    std::vector<float> at_masks;
-    for (std::size_t const token : examples.masks) {
-      for (std::int32_t const word : examples.words) {
-        at_masks.push_back(logits[token * model.config().vocabulary + static_cast<std::size_t>(word)]);
-      }
-    }
-    CHECK(golden::relative_error(found.scores, at_masks) <= golden::tolerance);
-  }
-  REQUIRE(found.losses.size() == 1);
-  CHECK(golden::relative_error(static_cast<double>(found.losses[0]), json.at("loss").get<double>()) <=
-        golden::tolerance);
-}
-
-} // namespace
-
 TEST_CASE("hidden states, logits, label words and losses are those of transformers") {
   for (std::string const name : roberta::cases) {
     CAPTURE(name);
     auto const model = roberta::load<float>(name);
     golden::Tensors const tensors(roberta::folder(name) / "golden.safetensors");
     for (Json const& batch : roberta::batches(name)) {
-      check_parity(model, tensors, batch);
+      roberta::check_parity(model, tensors, batch);
     }
   }
 }

@@ -16,7 +16,6 @@
 #include <vector>
 
 using namespace pocketllm;
-using optimize::matches_glob;
 using optimize::Schedule;
 
 namespace {

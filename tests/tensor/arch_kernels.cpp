@@ -36,6 +36,23 @@ void chain(Lanes<float const> x, tensor::Tensor<T> const& w, tensor::Tensor<floa
 }
 
 template <class T>
+void low_rank(Lanes<float const> x, tensor::Tensor<T> const& w, tensor::Tensor<float> const& bias,
+              tensor::LowRank const& term, std::span<random::Point const> points, Lanes<float> y,
+              Runtime& runtime) {
+  Workspace::Frame const frame(runtime.workspace());
+  tensor::Factor<T> factor{w, &bias, y};
+  factor.term = term;
+  tensor::products<A>(tensor::pack<A>(x, runtime), {factor}, random::perturb(random::Gaussian{}, points),
+                      runtime);
+}
+
+template <class T>
+void row(tensor::Tensor<T> const& w, std::span<random::Point const> points, tensor::RowRange range,
+         float* out) {
+  tensor::perturbed_row<A>(w, random::perturb(random::Gaussian{}, points), range, out, range.count);
+}
+
+template <class T>
 void update(tensor::Tensor<T>& w, Kind kind, std::span<random::Point const> terms, float decay,
             Runtime& runtime) {
   if (kind == Kind::gaussian) {
@@ -63,7 +80,9 @@ std::size_t updates(tensor::Tensor<T>& w, Kind kind, std::span<tensor::UpdateTer
 extern KernelTable const POCKETLLM_ARCH_SYMBOL(kernels);
 KernelTable const POCKETLLM_ARCH_SYMBOL(kernels){
     simd::has_fma<A>,
-    {product<float>, chain<float>, update<float>, updates<float>},
-    {product<f16>, chain<f16>, update<f16>, updates<f16>},
-    {product<bf16>, chain<bf16>, update<bf16>, updates<bf16>},
+    {product<float>, chain<float>, low_rank<float>, row<float>, update<float>, updates<float>},
+    {product<f16>, chain<f16>, low_rank<f16>, row<f16>, update<f16>, updates<f16>},
+    {product<bf16>, chain<bf16>, low_rank<bf16>, row<bf16>, update<bf16>, updates<bf16>},
+    {product<i8>, chain<i8>, low_rank<i8>, row<i8>, update<i8>, updates<i8>},
+    {product<i4>, chain<i4>, low_rank<i4>, row<i4>, update<i4>, updates<i4>},
 };

@@ -6,6 +6,7 @@
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/tensor/product.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 #include <pocketllm/tensor/update.hpp>
 
@@ -24,6 +25,12 @@ struct StorageKernels {
   void (*chain)(pocketllm::Lanes<float const> x, Tensor const& w,
                 pocketllm::tensor::Tensor<float> const& bias, Tensor const& v, Points points,
                 pocketllm::Lanes<float> y, pocketllm::Lanes<float> z, pocketllm::Runtime& runtime);
+  /// Y = X (W + scale B A)^T + b
+  void (*low_rank)(pocketllm::Lanes<float const> x, Tensor const& w,
+                   pocketllm::tensor::Tensor<float> const& bias, pocketllm::tensor::LowRank const& term,
+                   Points points, pocketllm::Lanes<float> y, pocketllm::Runtime& runtime);
+  /// Some elements of a row, [points, range.count].
+  void (*row)(Tensor const& w, Points points, pocketllm::tensor::RowRange range, float* out);
   void (*update)(Tensor& w, Kind kind, Points terms, float decay, pocketllm::Runtime& runtime);
   /// Several in one visit; returns the number of weights that were said to be done.
   std::size_t (*updates)(Tensor& w, Kind kind, std::span<pocketllm::tensor::UpdateTerms const> updates,
@@ -35,6 +42,8 @@ struct KernelTable {
   StorageKernels<float> f32;
   StorageKernels<pocketllm::f16> f16;
   StorageKernels<pocketllm::bf16> bf16;
+  StorageKernels<pocketllm::i8> i8;
+  StorageKernels<pocketllm::i4> i4;
 
   template <class T>
   [[nodiscard]] StorageKernels<T> const& of() const {
@@ -42,6 +51,10 @@ struct KernelTable {
       return f32;
     } else if constexpr (std::is_same_v<T, pocketllm::f16>) {
       return f16;
+    } else if constexpr (std::is_same_v<T, pocketllm::i8>) {
+      return i8;
+    } else if constexpr (std::is_same_v<T, pocketllm::i4>) {
+      return i4;
     } else {
       return bf16;
     }

@@ -20,7 +20,7 @@ namespace detail {
 
 /// Converts the elements `from`, unaligned, to `to`; rounds to nearest even. Returns the index of the first
 /// one that is finite but too large for a finite `To`, or their number.
-template <tensor::WeightStorage From, tensor::WeightStorage To>
+template <tensor::FloatStorage From, tensor::FloatStorage To>
 [[nodiscard]] std::size_t convert_elements(std::span<std::byte const> from, To* to) noexcept {
   std::size_t const count = from.size() / sizeof(From);
   for (std::size_t i = 0; i < count; ++i) {
@@ -35,7 +35,7 @@ template <tensor::WeightStorage From, tensor::WeightStorage To>
   return count;
 }
 
-template <tensor::WeightStorage From, tensor::WeightStorage To, class Done>
+template <tensor::FloatStorage From, tensor::FloatStorage To, class Done>
 void copy_elements(TensorEntry const& entry, std::string_view file, To* to, Done&& done) {
   constexpr std::size_t block = 4U << 20; // bytes: what may be resident of a map before `done` drops it
   for (std::size_t at = 0; at < entry.bytes.size(); at += block) {
@@ -59,18 +59,20 @@ void copy_elements(TensorEntry const& entry, std::string_view file, To* to, Done
 /// Copies the elements of `entry` to `to`, which has room for them, rounded to nearest even where `To` is
 /// narrower. done(bytes) is called behind each block of a few megabytes that was copied. Throws Error that
 /// names `file` and the tensor when its type cannot be a weight or an element does not fit into `To`.
-template <tensor::WeightStorage To, class Done>
+template <tensor::FloatStorage To, class Done>
 void copy_weights(TensorEntry const& entry, std::string_view file, To* to, Done&& done) {
   if (!entry.type.weight) {
-    fail(tensor_place(file, entry.name), ": found ", entry.type.name, ", expected ", weight_dtypes);
+    bool const codes = entry.type.name == "I8" || entry.type.name == "U8";
+    fail(tensor_place(file, entry.name), ": found ", entry.type.name, ", expected ", weight_dtypes,
+         codes ? "; codes of 8 or 4 bits are a base that is not trained: load it as i8 or i4" : "");
   }
   switch (*entry.type.weight) {
-  case tensor::DType::f32:
-    return detail::copy_elements<float>(entry, file, to, done);
   case tensor::DType::f16:
     return detail::copy_elements<f16>(entry, file, to, done);
   case tensor::DType::bf16:
     return detail::copy_elements<bf16>(entry, file, to, done);
+  default:
+    return detail::copy_elements<float>(entry, file, to, done);
   }
 }
 

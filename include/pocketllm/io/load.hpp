@@ -6,6 +6,7 @@
 #include <pocketllm/io/checkpoint.hpp>
 #include <pocketllm/io/convert.hpp>
 #include <pocketllm/io/model_directory.hpp>
+#include <pocketllm/io/quantized.hpp>
 #include <pocketllm/io/strict_json.hpp>
 #include <pocketllm/tensor/visit.hpp>
 
@@ -45,7 +46,8 @@ static_assert(!Loadable<tensor::detail::OneTensor>);
 
 struct LoadOptions {
   /// Leave tensors whose type is the model's in the map of the file instead of copying them: nothing is read
-  /// until it is used, and memory is the page cache's. A tensor that is updated is copied then.
+  /// until it is used, and memory is the page cache's: clean pages that the system can drop. A tensor that is
+  /// updated is copied then.
   bool borrow = false;
 };
 
@@ -87,15 +89,30 @@ template <tensor::WeightStorage T>
          " of shape ", shape_text(tensor.shape()), ", found no such name among ", checkpoint.size(),
          " tensors");
   }
-  if (found.entry->shape != tensor.shape()) {
+  std::vector<std::size_t> expected = tensor.shape();
+  if constexpr (tensor::QuantizedStorage<T>) {
+    if (holds_codes<T>(*found.entry)) {
+      expected = code_shape(tensor);
+    }
+  } else if (!found.entry->type.weight) {
+    return found; // its type is what is wrong, not its shape
+  }
+  if (found.entry->shape != expected) {
     fail(tensor_place(found.file->content.file(), found.entry->name), ": expected shape ",
-         shape_text(tensor.shape()), " by config.json, found ", shape_text(found.entry->shape));
+         shape_text(expected), " by config.json, found ", shape_text(found.entry->shape));
   }
   return found;
 }
 
-template <tensor::WeightStorage T>
-void fill(tensor::Tensor<T>& tensor, Checkpoint::Located const& found, LoadOptions const& options) {
+template <tensor::QuantizedStorage T>
+void fill(tensor::Tensor<T>& tensor, Checkpoint::Located const& found, Checkpoint const& checkpoint,
+          LoadOptions const& options) {
+  fill_quantized(tensor, found, checkpoint, options.borrow);
+}
+
+template <tensor::FloatStorage T>
+void fill(tensor::Tensor<T>& tensor, Checkpoint::Located const& found, Checkpoint const&,
+          LoadOptions const& options) {
   std::span<std::byte const> const bytes = found.entry->bytes;
   bool const aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) == 0;
   if (options.borrow && aligned && found.entry->type.weight == tensor::dtype_of<T>) {
@@ -123,17 +140,21 @@ template <Loadable Model>
 
 } // namespace detail
 
-/// Fills all tensors of the model from the checkpoint, converting where the types differ. Throws Error that
-/// names the file, the tensor, what was expected and what was found when one is missing or has another shape,
-/// or when the file has one that the model neither has nor ignores. The pages of the file are given back as
-/// they are copied, so memory peaks a few megabytes above the model's own.
+/// Fills all tensors of the model from the checkpoint, converting where the types differ; tensors of codes
+/// are quantised row by row from floats, or taken as they are (io/quantized.hpp). Throws Error that names the
+/// file, the tensor, what was expected and what was found when one is missing or has another shape, or when
+/// the file has one that the model neither has nor ignores. The pages of the file are given back as they are
+/// copied, so memory peaks a few megabytes above the model's own.
 template <tensor::HasTensors Model>
 void fill(Model& model, Checkpoint const& checkpoint, LoadOptions const& options = {}) {
   std::set<std::string, std::less<>> known;
   tensor::for_each_tensor(model, [&](auto const& tensor) { // all names first: a wrong file costs no copying
     std::vector<std::string> aliases = detail::aliases_of(std::as_const(model), tensor.name());
     static_cast<void>(detail::locate(tensor, aliases, checkpoint));
-    known.insert(tensor.name());
+    aliases.push_back(tensor.name());
+    for (std::string const& alias : aliases) {
+      known.insert(scale_name(alias));
+    }
     known.insert(aliases.begin(), aliases.end());
   });
   for (SafetensorsFile const& file : checkpoint.files()) {
@@ -150,7 +171,7 @@ void fill(Model& model, Checkpoint const& checkpoint, LoadOptions const& options
   }
   tensor::for_each_tensor(model, [&](auto& tensor) {
     std::vector<std::string> const aliases = detail::aliases_of(std::as_const(model), tensor.name());
-    detail::fill(tensor, detail::locate(tensor, aliases, checkpoint), options);
+    detail::fill(tensor, detail::locate(tensor, aliases, checkpoint), checkpoint, options);
   });
 }
 

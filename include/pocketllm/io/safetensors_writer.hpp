@@ -4,6 +4,7 @@
 
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/io/output_file.hpp>
+#include <pocketllm/io/quantized_format.hpp>
 #include <pocketllm/io/safetensors_header.hpp>
 #include <pocketllm/tensor/visit.hpp>
 
@@ -33,8 +34,15 @@ template <tensor::HasTensors Model>
             " has no data to save; load or initialise the model first");
     require(names.insert(tensor.name()).second, "tensor ", text::quote(tensor.name(), 200),
             " is there twice in the model; each needs a name of its own");
-    entries.push_back({tensor.name(), *find_dtype(tensor::name_of(tensor::dtype_of<T>)), tensor.shape(),
-                       std::as_bytes(tensor.values())});
+    FileDType const& type = *find_dtype(tensor::name_of(tensor::dtype_of<T>));
+    if constexpr (tensor::QuantizedStorage<T>) {
+      using Scale = typename tensor::Tensor<T>::Scale;
+      entries.push_back({tensor.name(), type, code_shape(tensor), std::as_bytes(tensor.values())});
+      entries.push_back({scale_name(tensor.name()), *find_dtype(tensor::name_of(tensor::dtype_of<Scale>)),
+                         scale_shape(tensor), std::as_bytes(tensor.scales())});
+    } else {
+      entries.push_back({tensor.name(), type, tensor.shape(), std::as_bytes(tensor.values())});
+    }
   });
   // Wide elements first: then all are aligned in the file whatever their numbers, and can be borrowed.
   std::stable_sort(entries.begin(), entries.end(),

@@ -31,11 +31,18 @@ struct SaveOptions {
 namespace detail {
 
 /// config.json of the source with the type of the weights that are saved; all else, and the order, is kept.
+/// Codes are declared as a quantisation of our own, so that other libraries refuse what they would misread.
 [[nodiscard]] inline std::string config_text(std::filesystem::path const& source, tensor::DType type) {
   std::string const path = (source / config_file).string();
   std::string const text = text::read_whole_file(path);
   static_cast<void>(parse_object(text, path)); // for its checks
   auto config = nlohmann::ordered_json::parse(text);
+  config.erase("quantization_config");
+  if (type == tensor::DType::i8 || type == tensor::DType::i4) {
+    config["quantization_config"] = {{"quant_method", "pocketllm"},
+                                     {"bits", type == tensor::DType::i8 ? 8 : 4}};
+    return config.dump(2) + "\n";
+  }
   char const* const name = type == tensor::DType::f32   ? "float32"
                            : type == tensor::DType::f16 ? "float16"
                                                         : "bfloat16";
@@ -46,8 +53,16 @@ namespace detail {
   return config.dump(2) + "\n";
 }
 
-/// The type of the first matrix, which stands for the model's; vectors may be held in a wider one.
+/// The type of the first matrix, which stands for the model's; vectors may be held in a wider one. Where
+/// there are codes, they do; of 4 bits where there are any, since tables beside those have 8.
 [[nodiscard]] inline tensor::DType matrix_type(std::vector<TensorEntry> const& tensors) {
+  auto const has = [&](std::string_view type) {
+    return std::any_of(tensors.begin(), tensors.end(),
+                       [&](TensorEntry const& t) { return t.type.name == type; });
+  };
+  if (has("U8") || has("I8")) {
+    return has("U8") ? tensor::DType::i4 : tensor::DType::i8;
+  }
   auto const found =
       std::find_if(tensors.begin(), tensors.end(), [](TensorEntry const& t) { return t.shape.size() == 2; });
   return found == tensors.end() ? tensor::DType::f32 : found->type.weight.value_or(tensor::DType::f32);

@@ -15,6 +15,22 @@
 
 namespace pocketllm::layers {
 
+/// Keys and values of some tokens, [lanes, rows, width] each.
+struct KeyValues {
+  Lanes<float const> k, v;
+};
+
+namespace detail {
+
+/// The rows `begin` to `end` of the head whose first column is `column`.
+[[nodiscard]] inline kernel::AttentionHead::Rows head_rows(KeyValues const& of, std::size_t lane,
+                                                           std::size_t begin, std::size_t end,
+                                                           std::size_t column) noexcept {
+  return {of.k.row(lane, begin) + column, of.v.row(lane, begin) + column, end - begin, of.k.stride};
+}
+
+} // namespace detail
+
 /// Q = softmax(Q K^T / sqrt(width / heads)) V for every lane, sequence and head. Q [lanes, queries, width];
 /// K, V [lanes, rows, width]. Sequence i has the queries queries[i] to queries[i + 1] and the rows offsets[i]
 /// to offsets[i + 1]. Throws Error when they do not belong together.
@@ -41,8 +57,8 @@ void attention(Lanes<float> q, std::span<std::size_t const> queries, Lanes<float
     std::size_t const column = head * head_width;
     simd::invoke<A, kernel::AttentionHead>(
         kernel::AttentionHead::Task{q.row(lane, queries[s]) + column, queries[s + 1] - queries[s], q.stride,
-                                    k.row(lane, offsets[s]) + column, v.row(lane, offsets[s]) + column,
-                                    offsets[s + 1] - offsets[s], k.stride, head_width},
+                                    detail::head_rows({k, v}, lane, offsets[s], offsets[s + 1], column),
+                                    head_width},
         scratch.data() + worker * size);
   });
 }

@@ -5,6 +5,7 @@
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
+#include <pocketllm/layers/weights.hpp>
 #include <pocketllm/tensor/perturbed_row.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 
@@ -15,10 +16,10 @@
 
 namespace pocketllm::layers {
 
-/// weight [entries, width] in storage T.
-template <tensor::WeightStorage T>
+/// weight [entries, width] of a model whose weights are W.
+template <Weights W>
 struct Embedding {
-  tensor::Tensor<T> weight;
+  tensor::Tensor<table_storage_of<W>> weight;
 
   Embedding() = default;
   Embedding(std::string const& name, std::size_t entries, std::size_t width)

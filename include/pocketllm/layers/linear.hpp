@@ -2,6 +2,7 @@
 // y = activation(x W^T + b)
 #pragma once
 
+#include <pocketllm/layers/weights.hpp>
 #include <pocketllm/simd/activation.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/product.hpp>
@@ -12,32 +13,43 @@
 
 namespace pocketllm::layers {
 
-/// A dense layer: weight [out, in] in storage T, bias [out].
+template <Weights W>
+struct Linear;
+
+/// A dense layer: weight [out, in] in storage T, bias [out] where there is one.
 template <tensor::WeightStorage T>
-struct Linear {
+struct Linear<T> {
   tensor::Tensor<T> weight;
   tensor::Tensor<float> bias;
 
   Linear() = default;
-  Linear(std::string const& name, std::size_t out, std::size_t in)
-      : weight(name + ".weight", {out, in}), bias(name + ".bias", {out}) {}
+  Linear(std::string const& name, std::size_t out, std::size_t in, bool has_bias = true)
+      : weight(name + ".weight", {out, in}) {
+    if (has_bias) {
+      bias = {name + ".bias", {out}};
+    }
+  }
+
+  [[nodiscard]] bool has_bias() const noexcept { return bias.size() != 0; }
 
   /// The layer with its result going to Y [lanes, rows, out]: layers that read the same X are computed
   /// together, `tensor::products(x, {query.into(q), key.into(k)}, at, runtime)`.
   [[nodiscard]] tensor::Factor<T> into(Lanes<float> y,
                                        simd::Activation activation = simd::Activation::none) const {
-    return {weight, &bias, y, {}, activation};
+    return {weight, has_bias() ? &bias : nullptr, y, {}, activation};
   }
   /// The same, packed for the products that read Y.
   [[nodiscard]] tensor::Factor<T> into(tensor::Packed y,
                                        simd::Activation activation = simd::Activation::none) const {
-    return {weight, &bias, {}, y, activation};
+    return {weight, has_bias() ? &bias : nullptr, {}, y, activation};
   }
 
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f(self.weight);
-    f(self.bias);
+    if (self.has_bias()) {
+      f(self.bias);
+    }
   }
 };
 

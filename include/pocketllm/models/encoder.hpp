@@ -23,7 +23,7 @@ struct EncoderShape {
 };
 
 /// One layer: x = norm(x + attention(x)); x = norm(x + down(gelu(up(x)))).
-template <tensor::WeightStorage T>
+template <layers::Weights T>
 struct EncoderLayer {
   layers::Linear<T> query, key, value, attention_output;
   layers::LayerNorm attention_norm;
@@ -122,7 +122,7 @@ private:
 };
 
 /// A stack of layers.
-template <tensor::WeightStorage T>
+template <layers::Weights T>
 struct Encoder {
   std::vector<EncoderLayer<T>> layers;
   std::size_t heads = 0;

@@ -10,7 +10,7 @@
 namespace pocketllm::simd {
 
 /// gelu is the exact one, with erf.
-enum class Activation : std::uint8_t { none, gelu, tanh };
+enum class Activation : std::uint8_t { none, gelu, tanh, relu };
 
 /// x = activation(x) over `count` floats.
 template <class A>
@@ -21,6 +21,9 @@ void activate(Activation activation, float* x, std::size_t count) noexcept {
     break;
   case Activation::tanh:
     simd::transform<A>(x, count, [](f32<A> v) { return simd::tanh<A>(v); });
+    break;
+  case Activation::relu: // NaN where x is: of a comparison with NaN, x86 gives the second operand
+    simd::transform<A>(x, count, [](f32<A> v) { return simd::max<A>(simd::splat<A>(0.0F), v); });
     break;
   case Activation::none:
     break;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pocketllm/core/float16.hpp>
+#include <pocketllm/core/quantized.hpp>
 #include <pocketllm/simd/batch.hpp>
 
 #include <array>
@@ -54,7 +55,52 @@ template <class A>
     return simd::load<A>(full.data());
   }
 }
+
+/// Bytes widened to 32 bits.
+template <class A>
+[[gnu::always_inline]] inline u32<A> widen_bytes(void const* from) noexcept {
+  if constexpr (Scalar<A>) {
+    return *static_cast<std::uint8_t const*>(from);
+#if XSIMD_WITH_AVX512F
+  } else if constexpr (Avx512<A>) {
+    return u32<A>(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<__m128i const*>(from))));
+#endif
+#if XSIMD_WITH_AVX2
+  } else if constexpr (Avx2<A>) {
+    return u32<A>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<__m128i const*>(from))));
+#endif
+#if XSIMD_WITH_NEON64
+  } else if constexpr (Neon64<A>) {
+    std::uint32_t four = 0;
+    std::memcpy(&four, from, sizeof four);
+    return u32<A>(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four))))));
+#endif
+  } else {
+    std::array<std::uint8_t, width<A>> bytes;
+    std::memcpy(bytes.data(), from, sizeof bytes);
+    alignas(64) std::array<std::uint32_t, width<A>> full;
+    for (std::size_t i = 0; i < width<A>; ++i) {
+      full[i] = bytes[i];
+    }
+    return simd::load<A>(full.data());
+  }
+}
 } // namespace detail
+
+/// The codes themselves; their scale is the caller's to apply.
+template <class A>
+[[gnu::always_inline]] inline f32<A> load_as_float(i8 const* from) noexcept {
+  u32<A> const sign = simd::splat<A>(0x80U);
+  return simd::convert<A>((detail::widen_bytes<A>(from) ^ sign) - sign);
+}
+
+/// The codes less 8 of the lower (`half` 0) or upper (1) halves of width<A> bytes.
+template <class A>
+[[gnu::always_inline]] inline f32<A> load_as_float(i4 const* from, std::size_t half) noexcept {
+  u32<A> const bytes = detail::widen_bytes<A>(from);
+  u32<A> const codes = half == 0 ? bytes & simd::splat<A>(15U) : shift_right<A, 4>(bytes);
+  return simd::convert<A>(codes - simd::splat<A>(8U));
+}
 
 template <class A>
 [[gnu::always_inline]] inline f32<A> load_as_float(bf16 const* from) noexcept {

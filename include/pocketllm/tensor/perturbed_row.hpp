@@ -4,8 +4,8 @@
 
 #include <pocketllm/random/noise.hpp>
 #include <pocketllm/random/perturbed.hpp>
-#include <pocketllm/simd/convert.hpp>
 #include <pocketllm/simd/kernel.hpp>
+#include <pocketllm/tensor/part.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 
 #include <algorithm>
@@ -43,39 +43,42 @@ struct PerturbedRow {
     std::array<float, random::block_cols> z;
     for (std::size_t done = 0; done < t.range.count; done += z.size()) {
       std::size_t const count = std::min(z.size(), t.range.count - done);
-      T const* const from = t.w.row(t.range.row) + t.range.first + done;
+      auto const from = t.w.row(t.range.row);
+      std::size_t const column = t.range.first + done;
       std::optional<std::uint64_t> seed; // of what is in z
       for (std::size_t l = 0; l < t.at.lanes(); ++l) {
         random::Point const point = t.at.points[l];
         bool const noisy = point.coefficient != 0.0F && t.w.trained();
         if (noisy && seed != point.seed) {
-          random::fill_row<A>(t.at.perturbation, {point.seed, t.w.key()}, t.range.row, t.range.first + done,
-                              count, z.data());
+          random::fill_row<A>(t.at.perturbation, {point.seed, t.w.key()}, t.range.row, column, count,
+                              z.data());
           seed = point.seed;
         }
         float* const to = t.out + l * t.lane_stride + done;
         if (noisy) {
-          write<A>(t.add, from, z.data(), point.coefficient, count, to);
+          write<A>(t.add, from, column, z.data(), point.coefficient, count, to);
         } else {
           static constexpr std::array<float, random::block_cols> zeros{};
-          write<A>(t.add, from, zeros.data(), 0.0F, count, to);
+          write<A>(t.add, from, column, zeros.data(), 0.0F, count, to);
         }
       }
     }
   }
 
 private:
-  template <class A>
-  static void write(bool add, T const* w, float const* z, float coefficient, std::size_t count,
+  template <class A, class Row>
+  static void write(bool add, Row w, std::size_t column, float const* z, float coefficient, std::size_t count,
                     float* out) noexcept {
     simd::f32<A> const c = simd::splat<A>(coefficient);
+    bool const vectors = FloatStorage<T> || column % simd::width<A> == 0; // where codes can be loaded from
     std::size_t i = 0;
-    for (; i + simd::width<A> <= count; i += simd::width<A>) {
-      simd::f32<A> const value = simd::fma<A>(c, simd::load<A>(z + i), simd::load_as_float<A>(w + i));
+    for (; vectors && i + simd::width<A> <= count; i += simd::width<A>) {
+      simd::f32<A> const value = simd::fma<A>(c, simd::load<A>(z + i), load_weights<A>(w, column + i));
       simd::store<A>(out + i, add ? value + simd::load<A>(out + i) : value);
     }
     for (; i < count; ++i) {
-      float const value = simd::fma<simd::scalar>(coefficient, z[i], to_float(w[i]));
+      float const value =
+          simd::fma<simd::scalar>(coefficient, z[i], load_weights<simd::scalar>(w, column + i));
       out[i] = add ? value + out[i] : value;
     }
   }

@@ -24,9 +24,18 @@
 
 namespace pocketllm::tensor {
 
+/// A term of low rank, scale B A, beside a weight: `down` is A [rank, in], `up` is B [out, rank]
+/// (LoRA, arXiv 2106.09685). The sum of both is never formed.
+struct LowRank {
+  Tensor<float> const* down = nullptr; ///< null for no term
+  Tensor<float> const* up = nullptr;
+  float scale = 1.0F;
+};
+
 /// One of the products of a common X: Y = activation(X W^T + b). W [out, in], row-major as safetensors holds
 /// it; bias [out] or null. The result goes where `y` or, packed for another product, `packed` has data: Y
-/// [lanes, rows, out].
+/// [lanes, rows, out]. With `count` it is the product of some rows of W (and elements of the bias) only,
+/// whose noise is that of their places in W: a head over a large vocabulary is computed block by block.
 template <WeightStorage T>
 struct Factor {
   Tensor<T> const& weight;
@@ -34,6 +43,11 @@ struct Factor {
   Lanes<float> y{};
   Packed packed{};
   simd::Activation activation = simd::Activation::none;
+  std::size_t first = 0; ///< row of W
+  std::size_t count = 0; ///< rows of W; 0 for all
+  LowRank term{};        ///< Y = activation(X (W + scale B A)^T + b)
+
+  [[nodiscard]] std::size_t out() const noexcept { return count != 0 ? count : weight.rows(); }
 };
 
 namespace detail {
@@ -44,23 +58,68 @@ void require_shapes(Packed const& x, Factor<T> const& f, std::size_t points) {
   bool const rows = f.y.data != nullptr;
   std::size_t const lanes = rows ? f.y.lanes : f.packed.lanes, tokens = rows ? f.y.rows : f.packed.rows,
                     cols = rows ? f.y.cols : f.packed.cols;
-  require(x.cols == w.cols() && cols == w.rows() && x.rows == tokens && lanes == points &&
+  require(x.cols == w.cols() && cols == f.out() && x.rows == tokens && lanes == points &&
               (x.lanes == points || x.lanes == 1) && (f.bias == nullptr || f.bias->size() == w.rows()),
           w.name(), ": product of X [", x.lanes, ", ", x.rows, ", ", x.cols, "] and W [", w.rows(), ", ",
           w.cols(), "] into Y [", lanes, ", ", tokens, ", ", cols, "] at ", points, " points");
+  require(f.count == 0 ? f.first == 0 : f.first < w.rows() && f.count <= w.rows() - f.first, w.name(),
+          ": the ", f.count, " rows from ", f.first, " on are not among its ", w.rows());
 }
 
 /// The biases at all points: [lanes, out].
-template <class A, random::Perturbation P>
-[[nodiscard]] float const* perturbed_bias(Tensor<float> const* bias, std::size_t size,
-                                          random::Perturbed<P> const& at, Workspace& workspace) {
-  std::span<float> const values = workspace.take(at.lanes() * size);
-  if (bias == nullptr) {
+template <class A, WeightStorage T, random::Perturbation P>
+[[nodiscard]] float const* perturbed_bias(Factor<T> const& f, random::Perturbed<P> const& at,
+                                          Workspace& workspace) {
+  std::span<float> const values = workspace.take(at.lanes() * f.out());
+  if (f.bias == nullptr) {
     std::fill(values.begin(), values.end(), 0.0F);
   } else {
-    perturbed_row<A>(*bias, at, {0, 0, size}, values.data(), size);
+    perturbed_row<A>(*f.bias, at, {0, f.first, f.out()}, values.data(), f.out());
   }
   return values.data();
+}
+
+} // namespace detail
+
+template <class A = simd::native, WeightStorage T, random::Perturbation P>
+void products(Packed const& x, std::span<Factor<T> const> factors, random::Perturbed<P> const& at,
+              Runtime& runtime);
+
+namespace detail {
+
+template <WeightStorage T>
+void require_term(Factor<T> const& f) {
+  Tensor<float> const& up = *f.term.up;
+  Tensor<float> const& down = *f.term.down;
+  require(up.cols() == down.rows() && up.rows() == f.weight.rows() && up.cols() <= simd::tile_depth,
+          up.name(), ": a term [", up.rows(), ", ", up.cols(), "] [", down.rows(), ", ", down.cols(),
+          "] beside a weight [", f.weight.rows(), ", ", f.weight.cols(), "]; the rank is at most ",
+          simd::tile_depth);
+}
+
+/// scale X A^T for the low-rank term of each factor that has one, in the workspace: [lanes, rows, rank].
+template <class A, WeightStorage T, random::Perturbation P>
+[[nodiscard]] std::vector<Packed> inner_products(Packed const& x, std::span<Factor<T> const> factors,
+                                                 random::Perturbed<P> const& at, Runtime& runtime) {
+  std::vector<Packed> inner(factors.size());
+  std::vector<Factor<float>> downs;
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    if (Tensor<float> const* const down = factors[i].term.down; down != nullptr) {
+      require_term(factors[i]);
+      inner[i] = take_packed<A>(runtime.workspace(), at.lanes(), x.rows, down->rows());
+      downs.push_back({*down, nullptr, {}, inner[i]});
+    }
+  }
+  if (!downs.empty()) {
+    products<A>(x, std::span<Factor<float> const>(downs), at, runtime);
+  }
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    std::span<float> const values(inner[i].data, inner[i].lanes * inner[i].padded_rows() * inner[i].cols);
+    for (float& value : values) {
+      value *= factors[i].term.scale;
+    }
+  }
+  return inner;
 }
 
 } // namespace detail
@@ -68,24 +127,25 @@ template <class A, random::Perturbation P>
 /// All `factors` of one X at every point of `at`: Y_l = activation(X_l (W + c_l z)^T + (b + c_l z_b)). X has
 /// one lane, which all points share, or a lane a point. Every weight is read once. The sum over `in` has one
 /// order, whatever the number of threads, lanes or rows. Throws Error when shapes do not fit.
-template <class A = simd::native, WeightStorage T, random::Perturbation P>
-void products(Packed const& x, std::initializer_list<Factor<T>> factors, random::Perturbed<P> const& at,
+template <class A, WeightStorage T, random::Perturbation P>
+void products(Packed const& x, std::span<Factor<T> const> factors, random::Perturbed<P> const& at,
               Runtime& runtime) {
   Workspace& workspace = runtime.workspace();
   Workspace::Frame const frame(workspace);
   using Kernel = kernel::Product<T, P>;
   std::size_t rows = 0;
   for (Factor<T> const& f : factors) {
-    rows += f.weight.rows();
+    rows += f.out();
   }
+  std::vector<Packed> const inner = detail::inner_products<A>(x, factors, at, runtime);
   std::size_t const threads = runtime.pool().size();
   std::vector<typename Kernel::Task> tasks;
   std::vector<std::size_t> ends; // pieces of all tasks up to each
   for (Factor<T> const& f : factors) {
     detail::require_shapes(x, f, at.lanes());
-    float const* const bias = detail::perturbed_bias<A>(f.bias, f.weight.rows(), at, workspace);
-    tasks.push_back(
-        {x, f.weight, at, bias, f.y, f.packed, f.activation, threads, kernel::piece_rows(rows, threads)});
+    float const* const bias = detail::perturbed_bias<A>(f, at, workspace);
+    tasks.push_back({x, f.weight, at, bias, f.y, f.packed, f.activation, threads,
+                     kernel::piece_rows(rows, threads), f.first, f.out(), f.term.up, inner[tasks.size()]});
     ends.push_back((ends.empty() ? 0 : ends.back()) + tasks.back().pieces());
   }
   std::size_t const size = kernel::product_scratch(x, at.lanes());
@@ -95,6 +155,12 @@ void products(Packed const& x, std::initializer_list<Factor<T>> factors, random:
     std::size_t const piece = t == 0 ? i : i - ends[t - 1];
     simd::invoke<A, Kernel>(tasks[t], piece, scratch.data() + worker * size);
   });
+}
+
+template <class A = simd::native, WeightStorage T, random::Perturbation P>
+void products(Packed const& x, std::initializer_list<Factor<T>> factors, random::Perturbed<P> const& at,
+              Runtime& runtime) {
+  products<A>(x, std::span<Factor<T> const>(factors.begin(), factors.size()), at, runtime);
 }
 
 /// Y = X W^T + b for rows that are not packed. X [lanes or 1, rows, in]; Y [lanes, rows, out].

@@ -5,7 +5,6 @@
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/simd/activation.hpp>
-#include <pocketllm/simd/convert.hpp>
 #include <pocketllm/simd/tile.hpp>
 #include <pocketllm/simd/transpose.hpp>
 #include <pocketllm/tensor/packed.hpp>
@@ -36,9 +35,9 @@ inline constexpr std::size_t block_size = simd::block_rows * simd::tile_stride;
   return std::min(simd::block_rows, ((rows + pieces - 1) / pieces + unit - 1) / unit * unit);
 }
 
-/// out[i * block_size] = w + c_i z over `count` columns, at `Points` points.
-template <class A, std::size_t Points, class T>
-void perturb(T const* w, float const* z, random::Point const* points, std::size_t count,
+/// out[i * block_size] = w + c_i z over `count` columns of a row from `column` on, at `Points` points.
+template <class A, std::size_t Points, class Row>
+void perturb(Row w, std::size_t column, float const* z, random::Point const* points, std::size_t count,
              float* out) noexcept {
   using V = simd::f32<A>;
   std::array<V, Points> c;
@@ -53,22 +52,22 @@ void perturb(T const* w, float const* z, random::Point const* points, std::size_
   };
   std::size_t at = 0;
   for (; at + simd::width<A> <= count; at += simd::width<A>) {
-    write(simd::load_as_float<A>(w + at), at);
+    write(load_weights<A>(w, column + at), at);
   }
   if (at < count) { // rows of a block have room for whole vectors
-    write(load_part<A>(w + at, count - at), at);
+    write(load_weights<A>(w, column + at, count - at), at);
   }
 }
 
-/// out = w over `count` columns.
-template <class A, class T>
-void copy_weights(T const* w, std::size_t count, float* out) noexcept {
+/// out = w over `count` columns from `column` on.
+template <class A, class Row>
+void copy_weights(Row w, std::size_t column, std::size_t count, float* out) noexcept {
   std::size_t i = 0;
   for (; i + simd::width<A> <= count; i += simd::width<A>) {
-    simd::store<A>(out + i, simd::load_as_float<A>(w + i));
+    simd::store<A>(out + i, load_weights<A>(w, column + i));
   }
   if (i < count) {
-    simd::store<A>(out + i, load_part<A>(w + i, count - i));
+    simd::store<A>(out + i, load_weights<A>(w, column + i, count - i));
   }
 }
 
@@ -97,7 +96,7 @@ void unpack(float const* sums, std::size_t width, std::size_t outputs, std::size
   }
 }
 
-/// The products of one weight. A piece is a block of its rows.
+/// The products of one weight, or of some rows of it. A piece is a block of these.
 template <class T, class P>
 struct Product {
   struct Task {
@@ -110,66 +109,100 @@ struct Product {
     simd::Activation activation;
     std::size_t threads;
     std::size_t piece_rows; ///< at most block_rows
+    std::size_t begin;      ///< the row of W that is the first of the `out`
+    std::size_t out;
+    Tensor<float> const* up = nullptr; ///< [rows of W, rank], added as further columns of W, which are
+    Packed inner{};                    ///< multiplied by this: [lanes, rows, rank]
 
-    [[nodiscard]] std::size_t pieces() const noexcept { return (w.rows() + piece_rows - 1) / piece_rows; }
+    [[nodiscard]] std::size_t pieces() const noexcept { return (out + piece_rows - 1) / piece_rows; }
   };
   using Signature = void(Task const&, std::size_t, float*);
 
   template <class A>
   static void run(Task const& task, std::size_t piece, float* scratch) noexcept {
     std::size_t const row = piece * task.piece_rows;
-    Piece<A>{task, row, std::min(task.piece_rows, task.w.rows() - row), scratch}();
+    Piece<A>{task, row, std::min(task.piece_rows, task.out - row), scratch}();
   }
 
 private:
   template <class A>
   struct Piece {
     Task const& task;
-    std::size_t first, rows;
+    std::size_t first, rows; ///< of the outputs
     float* scratch;
 
     void operator()() const noexcept {
-      random::Perturbed<P> const& at = task.at;
       for (std::size_t k = 0; k < task.w.cols(); k += simd::tile_depth) {
-        std::size_t const depth = std::min(simd::tile_depth, task.w.cols() - k);
-        simd::Ahead ahead = fetch_weights(k, depth);
-        for (std::size_t l = 0; l < at.lanes();) {
-          std::size_t const together =
-              l + 1 < at.lanes() && noisy(l) && noisy(l + 1) && at.points[l].seed == at.points[l + 1].seed
-                  ? 2
-                  : 1;
-          load(l, together, k, depth);
-          for (std::size_t i = 0; i < together; ++i) {
-            multiply(l + i, k, depth, scratch + i * block_size, ahead);
-          }
-          l += together;
-        }
+        bool const last = task.up == nullptr && k + simd::tile_depth >= task.w.cols();
+        pass(task.w, {task.x, k, std::min(simd::tile_depth, task.w.cols() - k), k == 0, last});
+      }
+      if (task.up != nullptr) {
+        pass(*task.up, {task.inner, 0, task.up->cols(), false, true});
       }
     }
 
   private:
-    [[nodiscard]] bool noisy(std::size_t lane) const noexcept {
-      return task.w.trained() && task.at.points[lane].coefficient != 0.0F;
+    /// Some columns of a matrix and the features of X that belong to them.
+    struct Pass {
+      Packed const& x;
+      std::size_t k, depth;
+      bool first, last; ///< of those that make up the sums
+    };
+
+    template <class W>
+    void pass(Tensor<W> const& w, Pass const& p) const noexcept {
+      simd::Ahead ahead = fetch_weights(w, p);
+      for (std::size_t l = 0; l < task.at.lanes();) {
+        std::size_t const together = sharing(w, l);
+        load(w, l, noisy(w, l) ? together : 1, p);
+        for (std::size_t i = 0; i < together; ++i) {
+          multiply(l + i, p, scratch + (noisy(w, l) ? i * block_size : 0), ahead);
+        }
+        l += together;
+      }
+    }
+
+    template <class W>
+    [[nodiscard]] bool noisy(Tensor<W> const& w, std::size_t lane) const noexcept {
+      return w.trained() && task.at.points[lane].coefficient != 0.0F;
+    }
+
+    /// Points from `lane` on whose blocks of weights are made at once: two of one z, or any number without
+    /// noise.
+    template <class W>
+    [[nodiscard]] std::size_t sharing(Tensor<W> const& w, std::size_t lane) const noexcept {
+      std::size_t const lanes = task.at.lanes();
+      std::size_t end = lane + 1;
+      if (noisy(w, lane)) {
+        bool const pair =
+            end < lanes && noisy(w, end) && task.at.points[lane].seed == task.at.points[end].seed;
+        return pair ? 2 : 1;
+      }
+      while (end < lanes && !noisy(w, end)) {
+        ++end;
+      }
+      return end - lane;
     }
 
     /// The block of weights at one point, or at two that share z.
-    void load(std::size_t lane, std::size_t together, std::size_t k, std::size_t depth) const noexcept {
+    template <class W>
+    void load(Tensor<W> const& w, std::size_t lane, std::size_t together, Pass const& p) const noexcept {
       static_assert(simd::tile_depth == random::block_cols);
       float* const z = scratch + 2 * block_size;
       random::Point const* const points = &task.at.points[lane];
       for (std::size_t r = 0; r < rows; ++r) {
-        T const* const w = task.w.row(first + r) + k;
+        std::size_t const row = task.begin + first + r;
         float* const out = scratch + r * simd::tile_stride;
-        if (!noisy(lane)) {
-          copy_weights<A>(w, depth, out);
+        if (!noisy(w, lane)) {
+          copy_weights<A>(w.row(row), p.k, p.depth, out);
           continue;
         }
-        random::Stream const stream{points->seed, task.w.key()};
-        task.at.perturbation.template fill<A>(stream, first + r, k / simd::tile_depth, depth, z);
+        random::Stream const stream{points->seed, w.key()};
+        task.at.perturbation.template fill<A>(stream, row, p.k / simd::tile_depth, p.depth, z);
         if (together == 2) {
-          perturb<A, 2>(w, z, points, depth, out);
+          perturb<A, 2>(w.row(row), p.k, z, points, p.depth, out);
         } else {
-          perturb<A, 1>(w, z, points, depth, out);
+          perturb<A, 1>(w.row(row), p.k, z, points, p.depth, out);
         }
       }
     }
@@ -192,43 +225,44 @@ private:
 
     /// Fetches, while this block is multiplied, the next one of the same rows; behind the last one the first
     /// of the rows that this thread is likely to do next.
-    [[nodiscard]] simd::Ahead fetch_weights(std::size_t k, std::size_t depth) const noexcept {
-      bool const more = k + simd::tile_depth < task.w.cols();
+    template <class W>
+    [[nodiscard]] simd::Ahead fetch_weights(Tensor<W> const& w, Pass const& pass) const noexcept {
+      bool const more = pass.k + simd::tile_depth < w.cols();
       std::size_t const row = more ? first : first + task.threads * task.piece_rows;
-      std::size_t const column = more ? k + simd::tile_depth : 0;
+      std::size_t const column = more ? pass.k + simd::tile_depth : 0;
       simd::Ahead ahead;
-      if (row < task.w.rows()) {
+      if (row < task.out) {
         std::size_t steps = 0;
-        for (std::size_t p = 0; p < task.x.panels(); ++p) {
-          steps += tiles(p) * (depth / simd::unrolled) * task.at.lanes();
+        for (std::size_t p = 0; p < pass.x.panels(); ++p) {
+          steps += tiles(p) * (pass.depth / simd::unrolled) * task.at.lanes();
         }
-        ahead.weights = {task.w.row(row) + column, std::min(rows, task.w.rows() - row),
-                         std::min(simd::tile_depth, task.w.cols() - column) * sizeof(T),
-                         task.w.cols() * sizeof(T), steps};
+        ahead.weights = {address_of(w.row(task.begin + row), column), std::min(rows, task.out - row),
+                         row_bytes<W>(std::min(simd::tile_depth, w.cols() - column)), row_bytes<W>(w.cols()),
+                         steps};
       }
       return ahead;
     }
 
     /// Fetches the panel that is read behind panel p.
-    void fetch_panel(std::size_t lane, std::size_t p, std::size_t k, std::size_t depth,
-                     simd::Ahead& ahead) const noexcept {
-      bool const last = p + 1 == task.x.panels(), done = last && lane + 1 == task.at.lanes();
-      std::size_t const column = !done ? k : k + depth < task.w.cols() ? k + depth : 0;
-      std::size_t const next = last ? 0 : p + 1, width = task.x.width(next);
-      ahead.panel = reinterpret_cast<char const*>(task.x.at(done ? 0 : lane + last, next) + column * width);
+    void fetch_panel(std::size_t lane, std::size_t p, Pass const& pass, simd::Ahead& ahead) const noexcept {
+      Packed const& x = pass.x;
+      bool const last = p + 1 == x.panels(), done = last && lane + 1 == task.at.lanes();
+      std::size_t const after = pass.k + pass.depth;
+      std::size_t const column = !done ? pass.k : after < x.cols ? after : 0;
+      std::size_t const next = last ? 0 : p + 1, width = x.width(next);
+      ahead.panel = reinterpret_cast<char const*>(x.at(done ? 0 : lane + last, next) + column * width);
       ahead.panel_step = width * sizeof(float) * simd::unrolled / tiles(p);
     }
 
-    void multiply(std::size_t lane, std::size_t k, std::size_t depth, float const* block,
-                  simd::Ahead& ahead) const noexcept {
-      float const* const initial = k == 0 ? task.bias + lane * task.w.rows() + first : nullptr;
-      for (std::size_t p = 0; p < task.x.panels(); ++p) {
-        std::size_t const width = task.x.width(p);
-        fetch_panel(lane, p, k, depth, ahead);
-        simd::multiply_block<A>(
-            {block, rows, task.x.at(lane, p) + k * width, depth, sums(lane, p), width, initial, &ahead},
-            width / simd::width<A>);
-        if (k + depth == task.w.cols()) {
+    void multiply(std::size_t lane, Pass const& pass, float const* block, simd::Ahead& ahead) const noexcept {
+      float const* const initial = pass.first ? task.bias + lane * task.out + first : nullptr;
+      for (std::size_t p = 0; p < pass.x.panels(); ++p) {
+        std::size_t const width = pass.x.width(p);
+        fetch_panel(lane, p, pass, ahead);
+        simd::multiply_block<A>({block, rows, pass.x.at(lane, p) + pass.k * width, pass.depth, sums(lane, p),
+                                 width, initial, &ahead},
+                                width / simd::width<A>);
+        if (pass.last) {
           finish(lane, p); // while the sums are in the first-level cache
         }
       }

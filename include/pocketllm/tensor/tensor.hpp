@@ -3,8 +3,8 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
-#include <pocketllm/core/float16.hpp>
 #include <pocketllm/core/hash.hpp>
+#include <pocketllm/tensor/storage.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -13,55 +13,17 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace pocketllm::tensor {
 
-/// The element types that weights are stored in.
-enum class DType : std::uint8_t { f32, f16, bf16 };
-
-/// What a weight's elements may be: trivially copyable, convertible to and from float.
-template <class T>
-concept WeightStorage = requires(T value, float x) {
-  { to_float(value) } -> std::same_as<float>;
-  { from_float<T>(x) } -> std::same_as<T>;
-};
-
-static_assert(WeightStorage<float> && WeightStorage<f16> && WeightStorage<bf16>);
-static_assert(!WeightStorage<std::string>);
-
-/// Storage types of the library itself.
-template <class T>
-inline constexpr bool is_own_storage =
-    std::same_as<T, float> || std::same_as<T, f16> || std::same_as<T, bf16>;
-
-template <WeightStorage T>
-inline constexpr DType dtype_of = std::same_as<T, f16>    ? DType::f16
-                                  : std::same_as<T, bf16> ? DType::bf16
-                                                          : DType::f32;
-
-/// Bytes of one element.
-[[nodiscard]] constexpr std::size_t size_of(DType type) noexcept { return type == DType::f32 ? 4 : 2; }
-
-/// The name that safetensors gives the type: F32, F16, BF16.
-[[nodiscard]] constexpr std::string_view name_of(DType type) noexcept {
-  return type == DType::f32 ? "F32" : type == DType::f16 ? "F16" : "BF16";
-}
-
-/// A weight. `shape` is {rows, columns} or {columns}; a vector counts as one row. The data is
-/// allocated by `allocate`, or lies elsewhere (a memory map) and is kept alive by `owner`; then it
-/// may be read only (`writable` false) and an update allocates a copy first. Copies of a tensor share its
-/// elements until one of them is written.
-template <WeightStorage T>
-class Tensor {
+/// What is known of a weight beside its elements.
+class TensorShape {
 public:
-  using value_type = T;
-
-  Tensor() = default;
-  /// A tensor without data yet: `name` as in the Hugging Face file, `shape` of one or two sizes.
-  Tensor(std::string name, std::vector<std::size_t> shape)
+  TensorShape() = default;
+  /// `name` as in the Hugging Face file, `shape` of one or two sizes.
+  TensorShape(std::string name, std::vector<std::size_t> shape)
       : name_(std::move(name)), shape_(std::move(shape)), key_(fnv1a(name_)) {
     require(!shape_.empty() && shape_.size() <= 2, name_, ": a weight has one or two dimensions, not ",
             shape_.size());
@@ -75,6 +37,22 @@ public:
   /// Identifies the tensor to the noise: a hash of its name (core/hash.hpp).
   [[nodiscard]] std::uint64_t key() const noexcept { return key_; }
 
+private:
+  std::string name_;
+  std::vector<std::size_t> shape_;
+  std::uint64_t key_ = 0;
+};
+
+/// A weight. `shape` is {rows, columns} or {columns}; a vector counts as one row. The data is
+/// allocated by `allocate`, or lies elsewhere (a memory map) and is kept alive by `owner`; then it
+/// may be read only (`writable` false) and an update allocates a copy first. Copies of a tensor share its
+/// elements until one of them is written. Constructed, it has no data yet.
+template <WeightStorage T>
+class Tensor : public TensorShape {
+public:
+  using value_type = T;
+  using TensorShape::TensorShape;
+
   /// Whether perturbations and updates touch this tensor.
   [[nodiscard]] bool trained() const noexcept { return trained_; }
   void set_trained(bool trained) noexcept { trained_ = trained; }
@@ -83,6 +61,8 @@ public:
   [[nodiscard]] T const* data() const noexcept { return data_; }
   [[nodiscard]] T const* row(std::size_t r) const noexcept { return data_ + r * cols(); }
   [[nodiscard]] std::span<T const> values() const noexcept { return {data_, size()}; }
+  /// Bytes that the elements take.
+  [[nodiscard]] std::size_t bytes() const noexcept { return size() * sizeof(T); }
 
   /// The elements for writing; borrowed or shared data is copied first, so neither a memory map nor another
   /// tensor is ever written.
@@ -114,13 +94,70 @@ public:
   }
 
 private:
-  std::string name_;
-  std::vector<std::size_t> shape_;
-  std::uint64_t key_ = 0;
   T const* data_ = nullptr;
   std::shared_ptr<void const> owner_;
   bool writable_ = false;
   bool trained_ = true;
+};
+
+/// A weight in codes, which is never trained: the rows' codes one behind the other, and their scales.
+template <QuantizedStorage T>
+class Tensor<T> : public TensorShape {
+public:
+  using value_type = T;
+  using Layout = QuantizedLayout<T>;
+  using Scale = typename Layout::Scale;
+  using TensorShape::TensorShape;
+
+  [[nodiscard]] static constexpr bool trained() noexcept { return false; }
+  /// Throws Error when asked to train.
+  void set_trained(bool trained) const {
+    require(!trained, name(), ": weights of ", std::same_as<T, i4> ? 4 : 8,
+            " bits are a base that stays as it is; train an adapter on it, or load the model as f16, bf16 "
+            "or f32");
+  }
+
+  /// Units of T, and scales, of all rows.
+  [[nodiscard]] std::size_t units() const noexcept { return rows() * Layout::row_units(cols()); }
+  [[nodiscard]] std::size_t scale_count() const noexcept { return rows() * Layout::row_scales(cols()); }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return units() * sizeof(T) + scale_count() * sizeof(Scale);
+  }
+
+  [[nodiscard]] bool has_data() const noexcept { return codes_ != nullptr; }
+  [[nodiscard]] T const* data() const noexcept { return codes_; }
+  [[nodiscard]] std::span<T const> values() const noexcept { return {codes_, units()}; }
+  [[nodiscard]] std::span<Scale const> scales() const noexcept { return {scales_, scale_count()}; }
+  [[nodiscard]] QuantizedRow<T> row(std::size_t r) const noexcept {
+    return {codes_ + r * Layout::row_units(cols()), scales_ + r * Layout::row_scales(cols())};
+  }
+
+  /// Memory for codes and scales, to be filled by the caller.
+  struct Memory {
+    T* codes;
+    Scale* scales;
+  };
+  Memory allocate() {
+    std::shared_ptr<T[]> codes(new T[units()]);
+    std::shared_ptr<Scale[]> scales(new Scale[scale_count()]);
+    Memory const memory{codes.get(), scales.get()};
+    borrow(memory.codes, std::move(codes), memory.scales, std::move(scales));
+    return memory;
+  }
+
+  /// Takes codes and scales that lie elsewhere; the owners keep them alive.
+  void borrow(T const* codes, std::shared_ptr<void const> owner, Scale const* scales,
+              std::shared_ptr<void const> scale_owner) noexcept {
+    codes_ = codes;
+    scales_ = scales;
+    owner_ = std::move(owner);
+    scale_owner_ = std::move(scale_owner);
+  }
+
+private:
+  T const* codes_ = nullptr;
+  Scale const* scales_ = nullptr;
+  std::shared_ptr<void const> owner_, scale_owner_;
 };
 
 } // namespace pocketllm::tensor

@@ -172,12 +172,14 @@ void update_in_order(Tensor<T>& w, P const& perturbation, std::span<UpdateTerms 
   if (!w.trained() || !any) {
     return;
   }
-  using Kernel = kernel::Update<T, P>;
-  typename Kernel::Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(), perturbation, updates};
-  runtime.pool().parallel_for(task.pieces(), [&](std::size_t piece, std::size_t) {
-    simd::invoke<A, Kernel>(task, piece);
-    done(w.size() / task.pieces());
-  });
+  if constexpr (FloatStorage<T>) { // others are never trained
+    using Kernel = kernel::Update<T, P>;
+    typename Kernel::Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(), perturbation, updates};
+    runtime.pool().parallel_for(task.pieces(), [&](std::size_t piece, std::size_t) {
+      simd::invoke<A, Kernel>(task, piece);
+      done(w.size() / task.pieces());
+    });
+  }
 }
 
 /// W <- decay W + sum_i c_i z(s_i) over the points `terms`; nothing for a tensor that is not trained. Each

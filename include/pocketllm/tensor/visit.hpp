@@ -71,7 +71,7 @@ template <HasTensors Model>
 template <HasTensors Model>
 [[nodiscard]] std::size_t weight_bytes(Model const& model) {
   std::size_t bytes = 0;
-  for_each_tensor(model, [&]<class T>(Tensor<T> const& tensor) { bytes += tensor.size() * sizeof(T); });
+  for_each_tensor(model, [&](auto const& tensor) { bytes += tensor.bytes(); });
   return bytes;
 }
 

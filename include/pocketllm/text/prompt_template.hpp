@@ -83,21 +83,25 @@ public:
   template <Tokenizer T>
   [[nodiscard]] Prompt render(T const& tokenizer, std::span<Field const> fields,
                               std::size_t max_tokens) const {
-    std::string const mask = mask_text(tokenizer);
-    std::vector<std::string> values = ordered_values(fields);
-    auto const fits = [&](std::vector<std::string> const& candidate) {
-      return tokenizer.encode_framed(fill(candidate, mask).text).size() <= max_tokens;
-    };
-    if (!fits(values)) {
-      shorten(tokenizer, values, max_tokens, fits);
-    }
-    return place_masks(tokenizer, fill(values, mask));
+    return place_masks(tokenizer, fill(fitting_values(tokenizer, fields, max_tokens), mask_text(tokenizer)));
   }
 
   template <Tokenizer T>
   [[nodiscard]] Prompt render(T const& tokenizer, std::initializer_list<Field> fields,
                               std::size_t max_tokens) const {
     return render(tokenizer, std::span<Field const>(fields.begin(), fields.size()), max_tokens);
+  }
+
+  /// The text whose ids `render` gives, without framing: for a prompt that something is to be added to.
+  template <Tokenizer T>
+  [[nodiscard]] std::string fill(T const& tokenizer, std::span<Field const> fields,
+                                 std::size_t max_tokens) const {
+    return fill(fitting_values(tokenizer, fields, max_tokens), mask_text(tokenizer)).text;
+  }
+
+  /// The whole text of a template without {mask}. Throws `Error` if a field has no value.
+  [[nodiscard]] std::string fill(std::span<Field const> fields) const {
+    return fill(ordered_values(fields), {}).text;
   }
 
 private:
@@ -182,6 +186,21 @@ private:
       }
     }
     return filled;
+  }
+
+  /// The fields' values, cut so that the prompt has at most `max_tokens`.
+  template <Tokenizer T>
+  [[nodiscard]] std::vector<std::string> fitting_values(T const& tokenizer, std::span<Field const> fields,
+                                                        std::size_t max_tokens) const {
+    std::string const mask = mask_text(tokenizer);
+    std::vector<std::string> values = ordered_values(fields);
+    auto const fits = [&](std::vector<std::string> const& candidate) {
+      return tokenizer.encode_framed(fill(candidate, mask).text).size() <= max_tokens;
+    };
+    if (!fits(values)) {
+      shorten(tokenizer, values, max_tokens, fits);
+    }
+    return values;
   }
 
   /// Cuts `values` until `fits(values)`.

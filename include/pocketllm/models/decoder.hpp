@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// The transformer decoder of OPT: causal layers whose LayerNorm stands before each part or behind it.
+#pragma once
+
+#include <pocketllm/layers/causal_attention.hpp>
+#include <pocketllm/layers/layer_norm.hpp>
+#include <pocketllm/layers/linear.hpp>
+#include <pocketllm/layers/rows.hpp>
+#include <pocketllm/models/causal_batch.hpp>
+#include <pocketllm/models/gather.hpp>
+#include <pocketllm/models/key_value_cache.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pocketllm::models {
+
+/// Sizes and variants of a decoder.
+struct DecoderShape {
+  std::size_t layers = 0, width = 0, heads = 0, feed_forward = 0;
+  bool norm_first = true;   ///< LayerNorm before attention and before the feed-forward part, else behind
+  bool bias = true;         ///< linear layers have biases
+  bool norm_weights = true; ///< LayerNorm has a gain and a bias
+  float norm_epsilon = 1e-5F;
+};
+
+namespace detail {
+
+/// A vector that is no weight of the model: it keeps its value, is neither trained nor visited.
+inline void fix(tensor::Tensor<float>& vector, float value) {
+  vector.allocate();
+  std::fill_n(vector.mutable_data(), vector.size(), value);
+  vector.set_trained(false);
+}
+
+[[nodiscard]] inline layers::LayerNorm make_norm(std::string const& name, DecoderShape const& s) {
+  layers::LayerNorm norm(name, s.width, s.norm_epsilon);
+  if (!s.norm_weights) {
+    fix(norm.weight, 1.0F);
+    fix(norm.bias, 0.0F);
+  }
+  return norm;
+}
+
+/// X += Y
+inline void add(Lanes<float> x, Lanes<float const> y, Runtime& runtime) {
+  layers::for_each_row(x, runtime, [&](std::size_t l, std::size_t r) {
+    float* const to = x.row(l, r);
+    float const* const from = y.row(l, r);
+    for (std::size_t i = 0; i < x.cols; ++i) {
+      to[i] += from[i];
+    }
+  });
+}
+
+/// Y = X
+inline void copy(Lanes<float const> x, Lanes<float> y, Runtime& runtime) {
+  layers::for_each_row(y, runtime,
+                       [&](std::size_t l, std::size_t r) { std::copy_n(x.row(l, r), x.cols, y.row(l, r)); });
+}
+
+} // namespace detail
+
+/// One layer. Norm first: x += attention(norm(x)); x += down(relu(up(norm(x)))). Norm behind:
+/// x = norm(x + attention(x)); x = norm(x + down(relu(up(x)))).
+template <layers::Weights T>
+struct DecoderLayer {
+  layers::Linear<T> key, value, query, attention_output;
+  layers::LayerNorm attention_norm;
+  layers::Linear<T> up, down;
+  layers::LayerNorm output_norm;
+  DecoderShape shape;
+
+  DecoderLayer(std::string const& name, DecoderShape const& s)
+      : key(name + ".self_attn.k_proj", s.width, s.width, s.bias),
+        value(name + ".self_attn.v_proj", s.width, s.width, s.bias),
+        query(name + ".self_attn.q_proj", s.width, s.width, s.bias),
+        attention_output(name + ".self_attn.out_proj", s.width, s.width, s.bias),
+        attention_norm(detail::make_norm(name + ".self_attn_layer_norm", s)),
+        up(name + ".fc1", s.feed_forward, s.width, s.bias),
+        down(name + ".fc2", s.width, s.feed_forward, s.bias),
+        output_norm(detail::make_norm(name + ".final_layer_norm", s)), shape(s) {}
+
+  /// X [lanes, rows, width] of a whole batch in place. `past.own` has room for its keys and values or is
+  /// empty.
+  template <random::Perturbation P>
+  void operator()(Lanes<float> x, CausalBatch const& batch, Past const& past, std::size_t layer,
+                  random::Perturbed<P> const& at, Runtime& runtime) const {
+    std::vector<std::size_t> all(x.rows);
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    finish(x, x, all, batch, past, layer, at, runtime);
+  }
+
+  /// Y [lanes, rows.size(), width]: what becomes of the rows `rows` of X, in ascending order. The other rows
+  /// are only attended to.
+  template <random::Perturbation P>
+  void at_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y,
+               CausalBatch const& batch, Past const& past, std::size_t layer, random::Perturbed<P> const& at,
+               Runtime& runtime) const {
+    copy_rows(x, rows, y);
+    finish(y, x, rows, batch, past, layer, at, runtime);
+  }
+
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    for (auto* linear : {&self.key, &self.value, &self.query, &self.attention_output}) {
+      layers::Linear<T>::visit(*linear, f);
+    }
+    if (self.shape.norm_weights) {
+      layers::LayerNorm::visit(self.attention_norm, f);
+    }
+    layers::Linear<T>::visit(self.up, f);
+    layers::Linear<T>::visit(self.down, f);
+    if (self.shape.norm_weights) {
+      layers::LayerNorm::visit(self.output_norm, f);
+    }
+  }
+
+private:
+  /// Both parts on the rows X, of which row i is row places[i] of `context`; that may be X itself.
+  template <random::Perturbation P>
+  void finish(Lanes<float> x, Lanes<float const> context, std::span<std::size_t const> places,
+              CausalBatch const& batch, Past const& past, std::size_t layer, random::Perturbed<P> const& at,
+              Runtime& runtime) const {
+    Workspace::Frame const frame(runtime.workspace());
+    Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
+    attend(x, context, places, y, batch, past, layer, at, runtime);
+    join(x, y, attention_norm, at, runtime);
+    feed_forward(x, y, at, runtime);
+    join(x, y, output_norm, at, runtime);
+  }
+
+  /// X += Y, or X = norm(X + Y) where the norm stands behind.
+  template <random::Perturbation P>
+  void join(Lanes<float> x, Lanes<float const> y, layers::LayerNorm const& norm,
+            random::Perturbed<P> const& at, Runtime& runtime) const {
+    if (shape.norm_first) {
+      detail::add(x, y, runtime);
+    } else {
+      norm(x, y, at, runtime);
+    }
+  }
+
+  /// X, behind `norm` where that stands first, packed in the workspace. `room` has the shape of X.
+  template <random::Perturbation P>
+  [[nodiscard]] tensor::Packed pack(Lanes<float const> x, layers::LayerNorm const& norm, Lanes<float> room,
+                                    random::Perturbed<P> const& at, Runtime& runtime) const {
+    if (!shape.norm_first) {
+      return tensor::pack(x, runtime);
+    }
+    detail::copy(x, room, runtime);
+    norm(room, {}, at, runtime);
+    return tensor::pack(Lanes<float const>(room), runtime);
+  }
+
+  /// Y = attention of the rows of X to those of `context` and what stands before.
+  template <random::Perturbation P>
+  void attend(Lanes<float const> x, Lanes<float const> context, std::span<std::size_t const> places,
+              Lanes<float> y, CausalBatch const& batch, Past const& past, std::size_t layer,
+              random::Perturbed<P> const& at, Runtime& runtime) const {
+    Workspace& workspace = runtime.workspace();
+    Workspace::Frame const frame(workspace);
+    Lanes<float> const q = take_lanes(workspace, x.lanes, x.rows, x.cols);
+    bool const kept = !past.own.empty();
+    Lanes<float> const k =
+        kept ? past.own[layer].first : take_lanes(workspace, context.lanes, context.rows, context.cols);
+    Lanes<float> const v =
+        kept ? past.own[layer].second : take_lanes(workspace, context.lanes, context.rows, context.cols);
+    {
+      Workspace::Frame const packed(workspace);
+      if (x.data == context.data) {
+        tensor::products(pack(x, attention_norm, y, at, runtime), {query.into(q), key.into(k), value.into(v)},
+                         at, runtime);
+      } else {
+        tensor::products(pack(x, attention_norm, y, at, runtime), {query.into(q)}, at, runtime);
+        Lanes<float> const room = take_lanes(workspace, context.lanes, context.rows, context.cols);
+        tensor::products(pack(context, attention_norm, room, at, runtime), {key.into(k), value.into(v)}, at,
+                         runtime);
+      }
+    }
+    layers::CausalRows rows{batch.offsets(), places, batch.prompts()};
+    if (past.rows != 0) {
+      rows.past = past.before[layer];
+    }
+    layers::causal_attention(q, {k, v}, rows, shape.heads, runtime);
+    tensor::products(tensor::pack(Lanes<float const>(q), runtime), {attention_output.into(y)}, at, runtime);
+  }
+
+  /// Y = down(relu(up(X))), X behind the norm where that stands first.
+  template <random::Perturbation P>
+  void feed_forward(Lanes<float const> x, Lanes<float> y, random::Perturbed<P> const& at,
+                    Runtime& runtime) const {
+    Workspace::Frame const frame(runtime.workspace());
+    tensor::Packed const h = tensor::take_packed(runtime.workspace(), x.lanes, x.rows, up.weight.rows());
+    {
+      Workspace::Frame const packed(runtime.workspace());
+      tensor::products(pack(x, output_norm, y, at, runtime), {up.into(h, simd::Activation::relu)}, at,
+                       runtime);
+    }
+    tensor::products(h, {down.into(y)}, at, runtime);
+  }
+};
+
+/// A stack of layers.
+template <layers::Weights T>
+struct Decoder {
+  std::vector<DecoderLayer<T>> layers;
+
+  /// Tensors are called `name`.0..., `name`.1...
+  Decoder(std::string const& name, DecoderShape const& shape) {
+    for (std::size_t i = 0; i < shape.layers; ++i) {
+      layers.emplace_back(name + "." + std::to_string(i), shape);
+    }
+  }
+
+  /// X [lanes, rows, width] in place; `observe(i, X)` sees it before layer i.
+  template <random::Perturbation P, class Observer>
+  void operator()(Lanes<float> x, CausalBatch const& batch, Past const& past, random::Perturbed<P> const& at,
+                  Runtime& runtime, Observer&& observe) const {
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      observe(i, Lanes<float const>(x));
+      layers[i](x, batch, past, i, at, runtime);
+    }
+  }
+
+  /// Y [lanes, rows.size(), width]: the rows `rows`, ascending, of what the above makes of X, which need only
+  /// a part of the last layer. X is overwritten.
+  template <random::Perturbation P>
+  void at_rows(Lanes<float> x, std::span<std::size_t const> rows, Lanes<float> y, CausalBatch const& batch,
+               Past const& past, random::Perturbed<P> const& at, Runtime& runtime) const {
+    for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
+      layers[i](x, batch, past, i, at, runtime);
+    }
+    layers.back().at_rows(x, rows, y, batch, past, layers.size() - 1, at, runtime);
+  }
+
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    for (auto& layer : self.layers) {
+      DecoderLayer<T>::visit(layer, f);
+    }
+  }
+};
+
+} // namespace pocketllm::models

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// Embeddings, encoder and a head: BERT and RoBERTa, which differ in names and positions only.
+#pragma once
+
+#include <pocketllm/models/embeddings.hpp>
+#include <pocketllm/models/encoder.hpp>
+#include <pocketllm/models/encoder_config.hpp>
+#include <pocketllm/models/encoder_heads.hpp>
+#include <pocketllm/models/gather.hpp>
+#include <pocketllm/models/pooling.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pocketllm::models {
+
+/// A model with matrices stored as T; vectors (biases, LayerNorm) are floats. Activations live in the
+/// workspace of the runtime: a function that returns some needs a Workspace::Frame around it at its caller.
+template <EncoderFamily Family, layers::Weights T>
+class EncoderModel {
+public:
+  using Config = EncoderModelConfig<Family>;
+  static constexpr EncoderNames names = Family::names;
+
+  explicit EncoderModel(Config const& config)
+      : config_(config), embeddings_(prefix() + "embeddings", config),
+        encoder_(prefix() + "encoder.layer", config.encoder) {
+    if (config.classes != 0 || (config.headless && config.pooler)) {
+      class_head_.emplace(config);
+    } else if (!config.headless) {
+      masked_head_.emplace(config);
+    }
+  }
+
+  [[nodiscard]] Config const& config() const noexcept { return config_; }
+
+  /// The hidden state of every token behind the last layer, [lanes, tokens, width]. `observe(i, X)` sees the
+  /// states before layer i and behind the last one.
+  template <random::Perturbation P, class Observer = NoObserver>
+  [[nodiscard]] Lanes<float> hidden(Batch const& batch, random::Perturbed<P> const& at, Runtime& runtime,
+                                    Observer&& observe = {}) const {
+    Lanes<float> const x = embed(batch, at, runtime);
+    encoder_(x, batch, at, runtime, observe);
+    return x;
+  }
+
+  /// Scores of the words `words` at the tokens `rows` (indices into batch.ids()): [lanes, rows, words]. All
+  /// words of the vocabulary when `words` is empty. Throws Error when the model has no masked-language-model
+  /// head.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> word_scores(Batch const& batch, std::span<std::size_t const> rows,
+                                         std::span<std::int32_t const> words, random::Perturbed<P> const& at,
+                                         Runtime& runtime) const {
+    require(masked_head_.has_value(), "this ", names.title, " has ",
+            config_.classes != 0 ? "a classification head and " : "", "no masked-language-model head");
+    std::size_t const outputs = words.empty() ? config_.vocabulary : words.size();
+    Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), rows.size(), outputs);
+    Workspace::Frame const frame(runtime.workspace());
+    Lanes<float> const x = hidden_at(batch, rows, at, runtime);
+    Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
+    tensor::products(tensor::pack(Lanes<float const>(x), runtime),
+                     {masked_head_->dense.into(h, simd::Activation::gelu)}, at, runtime);
+    masked_head_->norm(h, {}, at, runtime);
+    auto const& decoder = masked_head_->decoder ? *masked_head_->decoder : embeddings_.words.weight;
+    if (words.empty()) {
+      tensor::product(Lanes<float const>(h), decoder, &masked_head_->bias, at, scores, runtime);
+    } else {
+      score_selected(h, decoder, masked_head_->bias, words, at, scores, runtime);
+    }
+    return scores;
+  }
+
+  /// One vector for each sequence, [lanes, sequences, width]: what a classification head sees, or the
+  /// embedding of a sentence encoder before it is normalised. Throws Error for Pooling::first_token when the
+  /// model has no pooler.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> pooled(Batch const& batch, Pooling pooling, random::Perturbed<P> const& at,
+                                    Runtime& runtime) const {
+    Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), batch.size(), config_.encoder.width);
+    Workspace::Frame const frame(runtime.workspace());
+    if (pooling == Pooling::mean) {
+      mean_rows(hidden(batch, at, runtime), batch.offsets(), y, runtime);
+      return y;
+    }
+    require(class_head_ && class_head_->pooler, "this ", names.title, " has no pooler for its first token");
+    Lanes<float> const x = hidden_at(batch, batch.offsets().first(batch.size()), at, runtime);
+    tensor::products(tensor::pack(Lanes<float const>(x), runtime),
+                     {class_head_->pooler->into(y, simd::Activation::tanh)}, at, runtime);
+    return y;
+  }
+
+  /// Scores of the classes, [lanes, sequences, classes]. Throws Error when the model has no classification
+  /// head.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> class_scores(Batch const& batch, random::Perturbed<P> const& at,
+                                          Runtime& runtime) const {
+    require(class_head_ && class_head_->scores, "this ", names.title, " has ",
+            masked_head_ ? "a masked-language-model head and " : "", "no classification head");
+    Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), batch.size(), config_.classes);
+    Workspace::Frame const frame(runtime.workspace());
+    Lanes<float> const h = pooled(batch, config_.pooling, at, runtime);
+    tensor::products(tensor::pack(Lanes<float const>(h), runtime), {class_head_->scores->into(scores)}, at,
+                     runtime);
+    return scores;
+  }
+
+  /// The layer that scores classes. Throws Error when there is none.
+  [[nodiscard]] layers::Linear<T>& class_layer() {
+    require(class_head_ && class_head_->scores, "this ", names.title, " has no classification head");
+    return *class_head_->scores;
+  }
+
+  /// Calls f(tensor) once for every weight.
+  template <class F>
+  void for_each_tensor(F&& f) {
+    visit(*this, f);
+  }
+  template <class F>
+  void for_each_tensor(F&& f) const {
+    visit(*this, f);
+  }
+
+  /// Tensors of a file that this model has no use for: copies of tied ones, tables of indices, the heads of
+  /// pre-training that another head stands in the place of, and the pooler where it is not asked for.
+  [[nodiscard]] bool ignores(std::string_view name) const {
+    bool const pooler = name.starts_with(names.pooler) && class_head_ && class_head_->pooler;
+    if (name.starts_with(prefix())) {
+      name.remove_prefix(prefix().size());
+    }
+    bool const masked = names_masked_head(name);
+    bool const tied_copy = config_.tied_head && name == std::string(names.masked_scores) + ".decoder.weight";
+    return tied_copy || (name.starts_with("pooler.") && !pooler) || (masked && !masked_head_) ||
+           name == "embeddings.position_ids" ||
+           name.starts_with("cls.seq_relationship."); // whether two texts follow each other
+  }
+
+  /// Other names under which a tensor may stand in a file: without the family's prefix, as headless models
+  /// are saved; those that LayerNorm had in TensorFlow; and decoder.bias for the head's bias, or the other
+  /// way round (a head that is not tied has one of its own since transformers 5).
+  [[nodiscard]] std::vector<std::string> aliases(std::string const& name) const {
+    std::vector<std::string> others;
+    std::string const scores(names.masked_scores);
+    if (name == scores + ".bias" || name == scores + ".decoder.bias") {
+      others.push_back(scores + (name == scores + ".bias" ? ".decoder.bias" : ".bias"));
+    }
+    for (std::string const& found :
+         {name, name.starts_with(prefix()) ? name.substr(prefix().size()) : name}) {
+      if (found != name) {
+        others.push_back(found);
+      }
+      std::size_t const norm = found.rfind("LayerNorm.");
+      if (norm != std::string::npos) {
+        others.push_back(found.substr(0, norm) +
+                         (found.ends_with("weight") ? "LayerNorm.gamma" : "LayerNorm.beta"));
+      }
+    }
+    return others;
+  }
+
+private:
+  [[nodiscard]] static std::string prefix() { return std::string(names.model_type) + "."; }
+
+  [[nodiscard]] static bool names_masked_head(std::string_view name) {
+    return name.starts_with(names.masked_dense) || name.starts_with(names.masked_norm) ||
+           name.starts_with(std::string(names.masked_scores) + ".");
+  }
+
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    Embeddings<T>::visit(self.embeddings_, f);
+    Encoder<T>::visit(self.encoder_, f);
+    if (self.masked_head_) {
+      MaskedLanguageHead<T>::visit(*self.masked_head_, f);
+    }
+    if (self.class_head_) {
+      ClassHead<T>::visit(*self.class_head_, f);
+    }
+  }
+
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> embed(Batch const& batch, random::Perturbed<P> const& at,
+                                   Runtime& runtime) const {
+    Lanes<float> const x = take_lanes(runtime.workspace(), at.lanes(), batch.tokens(), config_.encoder.width);
+    embeddings_(batch, position_ids(batch, config_), at, x, runtime);
+    return x;
+  }
+
+  /// The hidden states of the tokens `rows` only: [lanes, rows.size(), width].
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> hidden_at(Batch const& batch, std::span<std::size_t const> rows,
+                                       random::Perturbed<P> const& at, Runtime& runtime) const {
+    Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), rows.size(), config_.encoder.width);
+    Workspace::Frame const frame(runtime.workspace());
+    encoder_.at_rows(embed(batch, at, runtime), rows, y, batch, at, runtime);
+    return y;
+  }
+
+  Config config_;
+  Embeddings<T> embeddings_;
+  Encoder<T> encoder_;
+  std::optional<MaskedLanguageHead<T>> masked_head_;
+  std::optional<ClassHead<T>> class_head_;
+};
+
+} // namespace pocketllm::models

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys and values of tokens that a model has read: what it needs of them to read on.
+#pragma once
+
+#include <pocketllm/core/error.hpp>
+#include <pocketllm/core/lanes.hpp>
+#include <pocketllm/layers/attention.hpp>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+namespace pocketllm::models {
+
+/// What stands before every sequence of a batch, and where the batch's own keys and values are to go.
+struct Past {
+  std::size_t rows = 0;                       ///< tokens that stand before; they take positions too
+  std::vector<layers::KeyValues> before = {}; ///< for each layer, K and V [lanes or 1, rows, width]
+  /// For each layer, room for K and V [lanes, tokens of the batch, width]; empty where they are not kept.
+  std::vector<std::pair<Lanes<float>, Lanes<float>>> own = {};
+};
+
+/// The keys and values of one sequence in all layers, with room for `capacity` tokens: 8 bytes a token, layer
+/// and number of the width.
+class KeyValueCache {
+public:
+  KeyValueCache(std::size_t layers, std::size_t width, std::size_t capacity)
+      : layers_(layers), width_(width), capacity_(capacity), data_(2 * layers * capacity * width) {}
+
+  /// Tokens read so far.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::size_t layers() const noexcept { return layers_; }
+  [[nodiscard]] std::size_t width() const noexcept { return width_; }
+
+  /// For a pass over `tokens` further tokens. Throws Error when there is no room for them.
+  [[nodiscard]] Past extend(std::size_t tokens) {
+    require(tokens <= capacity_ - size_, "the cache of ", capacity_, " tokens is full: ", size_,
+            " have been read and ", tokens, " are to follow");
+    Past past{size_};
+    for (std::size_t layer = 0; layer < layers_; ++layer) {
+      past.before.push_back({rows(layer, 0, 0, size_), rows(layer, 1, 0, size_)});
+      past.own.emplace_back(rows(layer, 0, size_, tokens), rows(layer, 1, size_, tokens));
+    }
+    return past;
+  }
+  /// The `tokens` tokens of the last pass are there now.
+  void commit(std::size_t tokens) noexcept { size_ += tokens; }
+
+  /// Keys and values of what has been read, [1, size(), width].
+  [[nodiscard]] layers::KeyValues at(std::size_t layer) noexcept {
+    return {rows(layer, 0, 0, size_), rows(layer, 1, 0, size_)};
+  }
+
+private:
+  [[nodiscard]] Lanes<float> rows(std::size_t layer, std::size_t which, std::size_t first,
+                                  std::size_t count) noexcept {
+    return {data_.data() + ((2 * layer + which) * capacity_ + first) * width_, 1, count, width_};
+  }
+
+  std::size_t layers_, width_, capacity_, size_ = 0;
+  std::vector<float> data_;
+};
+
+} // namespace pocketllm::models

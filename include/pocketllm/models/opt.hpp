@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// OPT (Zhang et al., arXiv 2205.01068): a decoder that predicts the next token.
+#pragma once
+
+#include <pocketllm/layers/embedding.hpp>
+#include <pocketllm/models/config.hpp>
+#include <pocketllm/models/decoder.hpp>
+#include <pocketllm/models/encoder.hpp>
+#include <pocketllm/models/vocabulary_head.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pocketllm::models {
+
+/// What config.json says of an OPT.
+struct OptConfig {
+  DecoderShape decoder;
+  std::size_t vocabulary = 0;
+  std::size_t positions = 0;       ///< the longest context; the position table has two rows more
+  std::size_t embedding_width = 0; ///< of a word in the table; projected where it is not the decoder's width
+  bool final_norm = true;          ///< a LayerNorm behind the last layer
+  bool tied_head = true;           ///< the head is the embedding table
+  std::int32_t eos_id = 2;
+
+  /// Rows of the position table that stand for no position.
+  static constexpr std::size_t position_offset = 2;
+
+  /// From the content of config.json. A missing key means what it means to transformers' OPTConfig. Throws
+  /// Error that names the key.
+  [[nodiscard]] static OptConfig from_json(nlohmann::json const& json) {
+    expect_string(json, "model_type", "opt");
+    expect_string(json, "activation_function", "relu");
+    check_architecture(json);
+    OptConfig c;
+    c.decoder.width = read_size(json, "hidden_size", 768);
+    c.decoder.heads = read_size(json, "num_attention_heads", 12);
+    require(c.decoder.width % c.decoder.heads == 0, "num_attention_heads (", c.decoder.heads,
+            ") does not divide hidden_size (", c.decoder.width, ")");
+    c.decoder.layers = read_size(json, "num_hidden_layers", 12);
+    c.decoder.feed_forward = read_size(json, "ffn_dim", 3072);
+    c.decoder.norm_first = read_flag(json, "do_layer_norm_before", true);
+    c.decoder.bias = read_flag(json, "enable_bias", true);
+    c.decoder.norm_weights = read_flag(json, "layer_norm_elementwise_affine", true);
+    c.vocabulary = read_size(json, "vocab_size", 50272);
+    c.positions = read_size(json, "max_position_embeddings", 2048);
+    c.embedding_width = read_size(json, "word_embed_proj_dim", c.decoder.width);
+    c.final_norm = c.decoder.norm_first && !read_flag(json, "_remove_final_layer_norm", false);
+    c.tied_head = read_flag(json, "tie_word_embeddings", true);
+    c.eos_id = read_id(json, "eos_token_id", 2);
+    return c;
+  }
+
+  /// The longest sequence that has positions.
+  [[nodiscard]] std::size_t max_tokens() const noexcept { return positions; }
+
+private:
+  static void check_architecture(nlohmann::json const& json) {
+    auto const architectures = json.find("architectures");
+    if (architectures == json.end() || !architectures->is_array() || architectures->empty()) {
+      return;
+    }
+    std::string const name =
+        architectures->front().is_string() ? architectures->front().get<std::string>() : "";
+    require(name == "OPTForCausalLM" || name == "OPTModel", "architectures names ", name,
+            "; supported are OPTForCausalLM and OPTModel");
+  }
+};
+
+/// OPT with matrices stored as T; vectors (biases, LayerNorm) are floats. Activations live in the workspace
+/// of the runtime: a function that returns some needs a Workspace::Frame around it at its caller.
+template <layers::Weights T>
+class Opt {
+public:
+  using Config = OptConfig;
+
+  explicit Opt(Config const& config)
+      : config_(config), words_("model.decoder.embed_tokens", config.vocabulary, config.embedding_width),
+        positions_("model.decoder.embed_positions", config.positions + Config::position_offset,
+                   config.decoder.width),
+        decoder_("model.decoder.layers", config.decoder) {
+    if (config.embedding_width != config.decoder.width) {
+      project_in_.emplace("model.decoder.project_in", config.decoder.width, config.embedding_width, false);
+      project_out_.emplace("model.decoder.project_out", config.embedding_width, config.decoder.width, false);
+    }
+    if (config.final_norm) {
+      norm_.emplace(detail::make_norm("model.decoder.final_layer_norm", config.decoder));
+    }
+    if (!config.tied_head) {
+      head_.emplace("lm_head", config.vocabulary, config.embedding_width);
+    }
+  }
+
+  [[nodiscard]] Config const& config() const noexcept { return config_; }
+
+  /// What the head sees of every token, [lanes, tokens, embedding width]. `observe(i, X)` sees the states
+  /// before layer i.
+  template <random::Perturbation P, class Observer = NoObserver>
+  [[nodiscard]] Lanes<float> hidden(CausalBatch const& batch, random::Perturbed<P> const& at,
+                                    Runtime& runtime, Past const& past = {}, Observer&& observe = {}) const {
+    Workspace& workspace = runtime.workspace();
+    Lanes<float> const y = take_lanes(workspace, at.lanes(), batch.tokens(), config_.embedding_width);
+    Workspace::Frame const frame(workspace);
+    Lanes<float> const x = embed(batch, past, at, runtime);
+    decoder_(x, batch, past, at, runtime, observe);
+    leave(x, y, at, runtime);
+    return y;
+  }
+
+  /// ln of the probability of each target, [lanes, targets, 1]. Scores of all words are never held at once,
+  /// and the last layer is computed for the targets' rows only.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> log_probabilities(CausalBatch const& batch, std::span<Target const> targets,
+                                               random::Perturbed<P> const& at, Runtime& runtime,
+                                               Past const& past = {}) const {
+    Lanes<float> const out = take_lanes(runtime.workspace(), at.lanes(), targets.size(), 1);
+    Workspace::Frame const frame(runtime.workspace());
+    std::vector<std::size_t> const rows = rows_of(targets);
+    Lanes<float> const h = hidden_at(batch, rows, at, runtime, past);
+    models::log_probabilities(Lanes<float const>(h), rows, head(), targets, at, out, runtime);
+    return out;
+  }
+
+  /// Scores of all words behind the tokens `rows`, ascending: [lanes, rows, vocabulary].
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> word_scores(CausalBatch const& batch, std::span<std::size_t const> rows,
+                                         random::Perturbed<P> const& at, Runtime& runtime,
+                                         Past const& past = {}) const {
+    Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), rows.size(), config_.vocabulary);
+    Workspace::Frame const frame(runtime.workspace());
+    Lanes<float> const h = hidden_at(batch, rows, at, runtime, past);
+    tensor::product(Lanes<float const>(h), head(), nullptr, at, scores, runtime);
+    return scores;
+  }
+
+  /// A cache for reading up to `capacity` tokens of one sequence. Throws Error when there are no positions
+  /// for so many.
+  [[nodiscard]] KeyValueCache make_cache(std::size_t capacity) const {
+    require(capacity <= config_.max_tokens(), "a context of ", capacity,
+            " tokens; the model has positions for ", config_.max_tokens());
+    return {config_.decoder.layers, config_.decoder.width, capacity};
+  }
+
+  /// Reads `ids` on from what is in the cache. Scores of all words for what follows, [1, 1, vocabulary].
+  [[nodiscard]] Lanes<float> read(KeyValueCache& cache, std::span<std::int32_t const> ids,
+                                  Runtime& runtime) const {
+    CausalBatch batch;
+    batch.add(ids);
+    std::vector<std::size_t> const last{ids.size() - 1};
+    Lanes<float> const scores =
+        word_scores(batch, last, random::unperturbed(), runtime, cache.extend(ids.size()));
+    cache.commit(ids.size());
+    return scores;
+  }
+
+  /// Calls f(tensor) once for every weight.
+  template <class F>
+  void for_each_tensor(F&& f) {
+    visit(*this, f);
+  }
+  template <class F>
+  void for_each_tensor(F&& f) const {
+    visit(*this, f);
+  }
+
+  /// Tensors of a file that this model has no use for: copies of tied ones.
+  [[nodiscard]] bool ignores(std::string_view name) const {
+    return config_.tied_head && name == "lm_head.weight";
+  }
+
+  /// Other names under which a tensor may stand in a file: without "model." where only the decoder was saved.
+  [[nodiscard]] std::vector<std::string> aliases(std::string const& name) const {
+    constexpr std::string_view prefix = "model.";
+    return name.starts_with(prefix) ? std::vector{name.substr(prefix.size())} : std::vector<std::string>{};
+  }
+
+private:
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    layers::Embedding<T>::visit(self.words_, f);
+    layers::Embedding<T>::visit(self.positions_, f);
+    Decoder<T>::visit(self.decoder_, f);
+    if (self.norm_ && self.config_.decoder.norm_weights) {
+      layers::LayerNorm::visit(*self.norm_, f);
+    }
+    if (self.project_in_) {
+      layers::Linear<T>::visit(*self.project_in_, f);
+      layers::Linear<T>::visit(*self.project_out_, f);
+    }
+    if (self.head_) {
+      layers::Embedding<T>::visit(*self.head_, f);
+    }
+  }
+
+  [[nodiscard]] auto const& head() const noexcept { return head_ ? head_->weight : words_.weight; }
+
+  /// X [lanes, tokens, width]: words, projected where that is needed, and positions.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> embed(CausalBatch const& batch, Past const& past, random::Perturbed<P> const& at,
+                                   Runtime& runtime) const {
+    Workspace& workspace = runtime.workspace();
+    Lanes<float> const x = take_lanes(workspace, at.lanes(), batch.tokens(), config_.decoder.width);
+    if (project_in_) {
+      Workspace::Frame const frame(workspace);
+      Lanes<float> const words = take_lanes(workspace, at.lanes(), batch.tokens(), config_.embedding_width);
+      words_(batch.ids(), at, words, false, runtime);
+      tensor::products(tensor::pack(Lanes<float const>(words), runtime), {project_in_->into(x)}, at, runtime);
+    } else {
+      words_(batch.ids(), at, x, false, runtime);
+    }
+    positions_(position_ids(batch, past.rows), at, x, true, runtime);
+    return x;
+  }
+
+  /// Y = X behind the final norm and the projection, where there are such. X is overwritten.
+  template <random::Perturbation P>
+  void leave(Lanes<float> x, Lanes<float> y, random::Perturbed<P> const& at, Runtime& runtime) const {
+    if (norm_) {
+      (*norm_)(x, {}, at, runtime);
+    }
+    if (project_out_) {
+      Workspace::Frame const frame(runtime.workspace());
+      tensor::products(tensor::pack(Lanes<float const>(x), runtime), {project_out_->into(y)}, at, runtime);
+    } else {
+      detail::copy(x, y, runtime);
+    }
+  }
+
+  /// What the head sees of the tokens `rows`, ascending: [lanes, rows.size(), embedding width].
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> hidden_at(CausalBatch const& batch, std::span<std::size_t const> rows,
+                                       random::Perturbed<P> const& at, Runtime& runtime,
+                                       Past const& past) const {
+    Workspace& workspace = runtime.workspace();
+    Lanes<float> const y = take_lanes(workspace, at.lanes(), rows.size(), config_.embedding_width);
+    Workspace::Frame const frame(workspace);
+    Lanes<float> const chosen = take_lanes(workspace, at.lanes(), rows.size(), config_.decoder.width);
+    decoder_.at_rows(embed(batch, past, at, runtime), rows, chosen, batch, past, at, runtime);
+    leave(chosen, y, at, runtime);
+    return y;
+  }
+
+  /// Rows of the position table: positions count on from `before` and from the prompt.
+  [[nodiscard]] std::vector<std::int32_t> position_ids(CausalBatch const& batch, std::size_t before) const {
+    std::vector<std::int32_t> positions;
+    positions.reserve(batch.tokens());
+    for (std::size_t s = 0; s < batch.size(); ++s) {
+      std::size_t const first = before + batch.tokens_before(s), end = first + batch.ids(s).size();
+      require(end <= config_.max_tokens(), "sequence ", s, " ends with token ", end,
+              " of its context; the model has positions for ", config_.max_tokens());
+      for (std::size_t position = first; position < end; ++position) {
+        positions.push_back(static_cast<std::int32_t>(position + Config::position_offset));
+      }
+    }
+    return positions;
+  }
+
+  Config config_;
+  layers::Embedding<T> words_, positions_;
+  std::optional<layers::Linear<T>> project_in_, project_out_;
+  Decoder<T> decoder_;
+  std::optional<layers::LayerNorm> norm_;
+  std::optional<layers::Embedding<T>> head_;
+};
+
+} // namespace pocketllm::models

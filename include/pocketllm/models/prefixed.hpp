@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Prefix tuning (Li and Liang, arXiv 2101.00190): the keys and values of some virtual tokens in front of
+// every sequence are trained, the model itself is not.
+#pragma once
+
+#include <pocketllm/core/error.hpp>
+#include <pocketllm/core/lanes.hpp>
+#include <pocketllm/core/runtime.hpp>
+#include <pocketllm/models/causal_batch.hpp>
+#include <pocketllm/models/generate.hpp>
+#include <pocketllm/models/key_value_cache.hpp>
+#include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/tensor/perturbed_row.hpp>
+#include <pocketllm/tensor/tensor.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace pocketllm::models {
+
+/// A model with a trained prefix. It is used as the model is, which does not know of it. The prefix takes
+/// positions, as with the `peft` package, whose name and layout its one tensor has: prompt_embeddings
+/// [tokens, layers * 2 * width], of each layer the keys and then the values.
+template <TextGenerator Model>
+class Prefixed {
+public:
+  using Config = typename Model::Config;
+  using Storage = typename Model::Storage;
+
+  /// `start` are real tokens whose keys and values the prefix begins with, as in MeZO (arXiv 2305.17333,
+  /// appendix E.5): as if they stood in front. All tensors of the model are frozen. Throws Error when there
+  /// are no tokens, or no positions left behind them.
+  Prefixed(Model model, std::span<std::int32_t const> start, Runtime& runtime)
+      : model_(std::move(model)), config_(model_.config()) {
+    require(!start.empty(), "a prefix has at least one token");
+    require(start.size() < config_.max_tokens(), "a prefix of ", start.size(),
+            " tokens leaves no position; the model has ", config_.max_tokens());
+    config_.positions -= start.size();
+    KeyValueCache cache = model_.make_cache(start.size());
+    layers_ = cache.layers();
+    width_ = cache.width();
+    {
+      Workspace::Frame const frame(runtime.workspace());
+      static_cast<void>(model_.read(cache, start, runtime));
+    }
+    prefix_ = {"prompt_embeddings", {start.size(), layers_ * 2 * width_}};
+    prefix_.allocate();
+    for (std::size_t layer = 0; layer < layers_; ++layer) {
+      layers::KeyValues const from = cache.at(layer);
+      for (std::size_t row = 0; row < start.size(); ++row) {
+        float* const to = prefix_.mutable_data() + row * prefix_.cols() + 2 * layer * width_;
+        std::copy_n(from.v.row(0, row), width_, std::copy_n(from.k.row(0, row), width_, to));
+      }
+    }
+    model_.for_each_tensor([](auto& tensor) { tensor.set_trained(false); });
+  }
+
+  /// The model's, with the positions that the prefix leaves.
+  [[nodiscard]] Config const& config() const noexcept { return config_; }
+  [[nodiscard]] Model const& model() const noexcept { return model_; }
+  [[nodiscard]] tensor::Tensor<float> const& prefix() const noexcept { return prefix_; }
+  [[nodiscard]] tensor::Tensor<float>& prefix() noexcept { return prefix_; }
+
+  /// As the model's, behind the prefix.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> log_probabilities(CausalBatch const& batch, std::span<Target const> targets,
+                                               random::Perturbed<P> const& at, Runtime& runtime) const {
+    return model_.log_probabilities(batch, targets, at, runtime, past(at, runtime));
+  }
+
+  /// A cache in which the prefix stands, with room for `capacity` tokens behind it.
+  [[nodiscard]] KeyValueCache make_cache(std::size_t capacity) const {
+    KeyValueCache cache = model_.make_cache(capacity + prefix_.rows());
+    Past const past = cache.extend(prefix_.rows());
+    for (std::size_t layer = 0; layer < layers_; ++layer) {
+      for (std::size_t row = 0; row < prefix_.rows(); ++row) {
+        float const* const from = prefix_.row(row) + 2 * layer * width_;
+        std::copy_n(from, width_, past.own[layer].first.row(0, row));
+        std::copy_n(from + width_, width_, past.own[layer].second.row(0, row));
+      }
+    }
+    cache.commit(prefix_.rows());
+    return cache;
+  }
+  [[nodiscard]] Lanes<float> read(KeyValueCache& cache, std::span<std::int32_t const> ids,
+                                  Runtime& runtime) const {
+    return model_.read(cache, ids, runtime);
+  }
+
+  /// Calls f(tensor) for the model's tensors and for the prefix.
+  template <class F>
+  void for_each_tensor(F&& f) {
+    model_.for_each_tensor(f);
+    f(prefix_);
+  }
+  template <class F>
+  void for_each_tensor(F&& f) const {
+    model_.for_each_tensor(f);
+    f(prefix_);
+  }
+
+private:
+  /// The prefix at all points, in the workspace: [lanes, tokens, width] for keys and values of each layer.
+  template <random::Perturbation P>
+  [[nodiscard]] Past past(random::Perturbed<P> const& at, Runtime& runtime) const {
+    Past past{prefix_.rows()};
+    for (std::size_t part = 0; part < 2 * layers_; ++part) {
+      Lanes<float> const rows = take_lanes(runtime.workspace(), at.lanes(), prefix_.rows(), width_);
+      for (std::size_t row = 0; row < rows.rows; ++row) {
+        tensor::perturbed_row(prefix_, at, {row, part * width_, width_}, rows.row(0, row),
+                              rows.lane_stride());
+      }
+      if (part % 2 == 0) {
+        past.before.push_back({rows, rows});
+      } else {
+        past.before.back().v = rows;
+      }
+    }
+    return past;
+  }
+
+  Model model_;
+  Config config_;
+  std::size_t layers_ = 0, width_ = 0;
+  tensor::Tensor<float> prefix_;
+};
+
+} // namespace pocketllm::models
