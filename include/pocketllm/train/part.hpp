@@ -64,7 +64,9 @@ inline void parameter_from_json(io::Json const& json, std::string_view place,
 }
 template <std::unsigned_integral T>
 void parameter_from_json(io::Json const& json, std::string_view place, T& value) {
-  bool const fits = json.is_number_unsigned() && json.get<std::uint64_t>() <= std::numeric_limits<T>::max();
+  bool const natural =
+      json.is_number_integer() && (json.is_number_unsigned() || json.get<std::int64_t>() >= 0);
+  bool const fits = natural && json.get<std::uint64_t>() <= std::numeric_limits<T>::max();
   require(fits, place, ": expected an integer of 0 or more, found ", io::detail::show(&json));
   value = json.get<T>();
 }

@@ -180,9 +180,15 @@ void replay(Model& model, io::Journal const& journal, Runtime& runtime, std::uin
 template <class KnownPerturbations = Perturbations, class KnownRules = UpdateRules, tensor::HasTensors Model>
 void take_back(Model& model, io::Journal const& journal, std::uint64_t first, Runtime& runtime) {
   set_trained_tensors(model, journal.header().json().at("trained"), journal.name());
-  with_parts_of<KnownPerturbations, KnownRules>(journal, [&](auto const& perturbation, auto const& rule) {
-    take_back(model, perturbation, rule, journal, {first, StepRange{}.end}, runtime);
-  });
+  with_parts_of<KnownPerturbations, KnownRules>(
+      journal, [&]<class U>(auto const& perturbation, U const& rule) {
+        if constexpr (optimize::MovingRule<U>) {
+          take_back(model, perturbation, rule, journal, {first, StepRange{}.end}, runtime);
+        } else {
+          fail(journal.name(), ": steps of ", U::name,
+               " cannot be taken back; replay fewer from the base weights");
+        }
+      });
 }
 
 /// The model of a directory after the steps of a journal that began with it, up to but without step `end`.

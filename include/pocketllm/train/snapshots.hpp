@@ -51,9 +51,10 @@ public:
     }
   }
 
-  /// Whether one is to be taken when `next_step` steps are done.
+  /// Whether one is to be taken when `next_step` steps are done: at multiples of `every`, and behind one that
+  /// a crash prevented.
   [[nodiscard]] bool due(std::uint64_t next_step) const noexcept {
-    return every_ != 0 && next_step % every_ == 0;
+    return every_ != 0 && next_step / every_ > last_ / every_;
   }
 
   /// Writes the trained weights, which are those behind the last step in the journal. Throws Error when the
@@ -70,6 +71,7 @@ public:
         {{"snapshot",
           {{"next_step", journal.next_step()}, {"weights", io::digest_text(digest(tensors, runtime))}}}});
     journal.flush();
+    last_ = journal.next_step();
     remove_others(path);
   }
 
@@ -81,7 +83,7 @@ public:
 
   /// Puts the newest snapshot that is whole into the trained tensors of the model.
   template <tensor::HasTensors Model>
-  [[nodiscard]] Restored restore(Model& model, io::Journal const& journal, Runtime& runtime) const {
+  [[nodiscard]] Restored restore(Model& model, io::Journal const& journal, Runtime& runtime) {
     Restored result;
     for (auto note = journal.notes().rbegin(); note != journal.notes().rend(); ++note) {
       io::Json const* const snapshot = text::find_member(note->json, "snapshot");
@@ -95,7 +97,7 @@ public:
       try {
         io::SafetensorsFile const file(file_of(next_step));
         fill(model, file, text::string_member(*snapshot, "weights", journal.name()), runtime);
-        result.next_step = next_step;
+        result.next_step = last_ = next_step;
         return result;
       } catch (Error const& error) {
         result.problem = concat("the snapshot of step ", next_step, " is not used: ", error.what());
@@ -167,6 +169,7 @@ private:
   }
 
   std::uint64_t every_;
+  std::uint64_t last_ = 0;     ///< next step of the newest snapshot that is whole
   std::filesystem::path path_; ///< of the journal, in the directory of the snapshots
 };
 
