@@ -20,7 +20,7 @@ namespace pl = pocketllm;
 namespace {
 
 using Options = examples::ClassifierOptions;
-using Objective = pl::train::MaskedPrompt<pl::text::BytePairTokenizer>;
+using Objective = pl::train::MaskedPrompt<pl::text::AnyTokenizer>;
 using Examples = std::vector<Objective::Example>;
 
 /// Labels and their words, from "label=word".
@@ -305,7 +305,7 @@ private:
   pl::train::StopFlag stop_;
   Labels labels_;
   pl::models::Roberta<T> model_;
-  pl::text::BytePairTokenizer tokenizer_;
+  pl::text::AnyTokenizer tokenizer_;
   Objective objective_;
   Data data_;
   Examples train_, test_;
