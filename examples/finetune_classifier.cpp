@@ -20,7 +20,7 @@ namespace pl = pocketllm;
 namespace {
 
 using Options = examples::ClassifierOptions;
-using Objective = pl::train::MaskedPrompt<pl::text::BytePairTokenizer>;
+using Objective = pl::train::MaskedPrompt<pl::text::AnyTokenizer>;
 using Examples = std::vector<Objective::Example>;
 using Team = pl::train::Alone;
 
@@ -361,7 +361,7 @@ private:
   Labels labels_;
   Team team_;
   Model model_;
-  pl::text::BytePairTokenizer tokenizer_;
+  pl::text::AnyTokenizer tokenizer_;
   Objective objective_;
   Data data_;
   Examples train_, test_;
