@@ -109,7 +109,7 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     compilers = [c for c in options.compiler or COMPILERS if compiles(c)]
     if not compilers or not shutil.which(OBJDUMP):
-        print("mca.py: no compiler for AArch64; cmake/install-deps.sh aarch64 installs one")
+        print("mca.py: no compiler for AArch64; cmake/install-deps.sh installs one")
         return 77
     if not options.check and options.mca is None:
         sys.exit("mca.py: no llvm-mca; install LLVM's tools (Debian: apt-get install llvm-19), or give --check")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # For AArch64 Linux from another machine: Debian's cross compiler, and QEMU to run what it makes. The processor that is
-# emulated is chosen when tests run, by QEMU_CPU in the environment. `cmake/install-deps.sh aarch64` installs both.
+# emulated is chosen when tests run, by QEMU_CPU in the environment. `cmake/install-deps.sh` installs both.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
@@ -10,7 +10,7 @@ find_program(POCKETLLM_QEMU_AARCH64 NAMES qemu-aarch64 qemu-aarch64-static)
 mark_as_advanced(POCKETLLM_AARCH64_COMPILER POCKETLLM_QEMU_AARCH64)
 if(NOT POCKETLLM_AARCH64_COMPILER OR NOT POCKETLLM_QEMU_AARCH64)
   message(FATAL_ERROR "There is no compiler for AArch64 (aarch64-linux-gnu-g++), or no qemu-aarch64 to run what it "
-    "makes. Install both with: cmake/install-deps.sh aarch64")
+    "makes. Install both with: cmake/install-deps.sh")
 endif()
 if(NOT CMAKE_CXX_COMPILER)
   set(CMAKE_CXX_COMPILER ${POCKETLLM_AARCH64_COMPILER})
