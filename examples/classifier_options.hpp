@@ -4,6 +4,7 @@
 
 #include "command_line.hpp"
 #include "help_text.hpp"
+#include "phone_options.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -39,6 +40,7 @@ struct ClassifierOptions {
   std::string storage = "f32";
   bool group_by_length = false;
   std::filesystem::path out, metrics, plot, predictions;
+  PhoneOptions phone;
 };
 
 namespace detail {
@@ -186,6 +188,7 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   detail::add_data(app, options);
   detail::add_training(app, options);
   detail::add_machine(app, options);
+  add_phone(app, options.phone);
   detail::add_results(app, options);
   app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end
   app.get_option("--text-column")->take_all();

@@ -42,10 +42,13 @@
 #include <pocketllm/text/split.hpp>
 #include <pocketllm/train/batches.hpp>
 #include <pocketllm/train/confusion_table.hpp>
+#include <pocketllm/train/cores.hpp>
+#include <pocketllm/train/device_state.hpp>
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/metrics.hpp>
 #include <pocketllm/train/metrics_log.hpp>
+#include <pocketllm/train/pacing.hpp>
 #include <pocketllm/train/progress.hpp>
 #include <pocketllm/train/resources.hpp>
 #include <pocketllm/train/stop.hpp>
