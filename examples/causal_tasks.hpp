@@ -22,7 +22,7 @@
 
 namespace examples {
 
-using Tokenizer = pl::text::BytePairTokenizer;
+using Tokenizer = pl::text::AnyTokenizer;
 
 /// A batch for evaluation; more only costs memory.
 inline constexpr std::size_t evaluation_batch = 16;
