@@ -64,11 +64,17 @@ inline void add_causal_data(CLI::App& app, CausalOptions& o) {
                  "ham=personal,spam=commercial; words or texts of several tokens")
       ->delimiter(',')
       ->type_name("LABEL=TEXT,...");
-  app.add_option("--test-size", o.test_size, "Texts to hold out when there is no --test-data")
+  app.add_option("--k-shot", o.k_shot,
+                 "With --label-words: examples of each class to train on (default: all)")
+      ->check(whole_number(1, most_examples))
+      ->type_name("N");
+  app.add_option("--test-size", o.test_size,
+                 "Texts to hold out when there is no --test-data; with --label-words as many of each class")
       ->check(whole_number(1, most_examples))
       ->capture_default_str()
       ->type_name("N");
-  app.add_option("--train-size", o.train_size, "Texts to train on (default: all others)")
+  app.add_option("--train-size", o.train_size,
+                 "Without --label-words: texts to train on (default: all others)")
       ->check(whole_number(1, most_examples))
       ->type_name("N");
   app.add_option("--max-tokens", o.max_tokens, "Texts are cut to this, or windows have so many tokens")

@@ -55,7 +55,7 @@ inline constexpr std::int64_t most_examples = 1'000'000'000;
 inline void add_data(CLI::App& app, ClassifierOptions& o) {
   app.option_defaults()->group("Model and data");
   app.add_option("--model", o.model,
-                 "Directory of a RoBERTa: config.json, model.safetensors, tokenizer files")
+                 "Directory of a RoBERTa or an OPT: config.json, model.safetensors, tokenizer files")
       ->required()
       ->type_name("DIR");
   app.add_option("--data", o.data, "Labelled texts: .tsv or .csv with a header, or .jsonl")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fine-tunes a RoBERTa as a text classifier by forward passes alone: finetune_classifier --help
+// Fine-tunes a RoBERTa, or an OPT, as a text classifier by forward passes alone: finetune_classifier --help
+#include "causal_run.hpp"
 #include "classifier_options.hpp"
 #include "result_files.hpp"
 #include <pocketllm/pocketllm.hpp>
@@ -21,26 +22,12 @@ namespace pl = pocketllm;
 namespace {
 
 using Options = examples::ClassifierOptions;
+using examples::Labels;
+using examples::parse_labels;
+using examples::percent;
 using Objective = pl::train::MaskedPrompt<pl::text::AnyTokenizer>;
 using Examples = std::vector<Objective::Example>;
 using Team = pl::train::Alone;
-
-/// Labels and their words, from "label=word".
-struct Labels {
-  std::vector<std::string> names, words;
-};
-
-Labels parse_labels(std::vector<std::string> const& pairs) {
-  Labels labels;
-  for (std::string const& pair : pairs) {
-    std::size_t const sign = pair.find('=');
-    pl::require(sign != std::string::npos && sign != 0 && sign + 1 != pair.size(), "--label-words: \"", pair,
-                "\" is not label=word; write e.g. spam=commercial,ham=personal");
-    labels.names.push_back(pair.substr(0, sign));
-    labels.words.push_back(pair.substr(sign + 1));
-  }
-  return labels;
-}
 
 struct Data {
   pl::text::Dataset train, test;
@@ -95,10 +82,6 @@ Examples encode(Objective const& objective, pl::text::Dataset const& data) {
     examples.push_back(objective.encode(fields, example.class_index));
   }
   return examples;
-}
-
-std::string percent(double share) {
-  return pl::concat(std::fixed, std::setprecision(1), 100.0 * share, " %");
 }
 
 std::string millions(std::size_t count) {
@@ -412,6 +395,9 @@ int run_with(Options const& options) {
 }
 
 int run(Options const& options) {
+  if (examples::is_causal(options.model)) {
+    return examples::run_causal<examples::ChoiceTask>(examples::as_choice(options), "finetune_classifier");
+  }
   if (options.storage == "f16") {
     return run_with<pl::f16>(options);
   }
