@@ -57,7 +57,8 @@ bool parse(int argc, char** argv, Options& o, int& status) {
       ->capture_default_str()
       ->type_name("N");
   app.add_option("--top-p", o.top_p, "Only of the likeliest tokens that make up this probability")
-      ->check(examples::number(false) & CLI::Range(0.0, 1.0))
+      ->check(examples::number(false))
+      ->check(CLI::Range(0.0, 1.0).description(""))
       ->capture_default_str()
       ->type_name("P");
   app.add_option("--seed", o.seed, "The same seed, the same text")
