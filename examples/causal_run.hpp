@@ -133,7 +133,7 @@ int run_with(CausalOptions const& o, char const* program) {
 /// Trains and evaluates as the options say, for the program of that name. Returns its exit status.
 template <class Task>
 int run_causal(CausalOptions const& o, char const* program) {
-  check_results(o);
+  check_results(o, o.adapter == "prefix" ? std::string_view(adapter_config_file) : pl::io::config_file);
   if (o.storage == "f16") {
     return detail::run_with<Task, pl::f16>(o, program);
   }

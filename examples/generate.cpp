@@ -57,7 +57,8 @@ bool parse(int argc, char** argv, Options& o, int& status) {
       ->capture_default_str()
       ->type_name("N");
   app.add_option("--top-p", o.top_p, "Only of the likeliest tokens that make up this probability")
-      ->check(examples::number(false) & CLI::Range(0.0, 1.0))
+      ->check(examples::number(false))
+      ->check(CLI::Range(0.0, 1.0).description(""))
       ->capture_default_str()
       ->type_name("P");
   app.add_option("--seed", o.seed, "The same seed, the same text")
@@ -82,7 +83,7 @@ bool parse(int argc, char** argv, Options& o, int& status) {
 /// Writes tokens as they come. A token may be part of a character: then it waits for the next one.
 class Printer {
 public:
-  explicit Printer(pl::text::BytePairTokenizer const& tokenizer) : tokenizer_(tokenizer) {}
+  explicit Printer(pl::text::AnyTokenizer const& tokenizer) : tokenizer_(tokenizer) {}
 
   bool operator()(std::int32_t id) {
     ids_.push_back(id);
@@ -95,13 +96,13 @@ public:
   }
 
 private:
-  pl::text::BytePairTokenizer const& tokenizer_;
+  pl::text::AnyTokenizer const& tokenizer_;
   std::vector<std::int32_t> ids_;
   std::size_t printed_ = 0;
 };
 
 template <class Model>
-void answer(Options const& o, Model const& model, pl::text::BytePairTokenizer const& tokenizer,
+void answer(Options const& o, Model const& model, pl::text::AnyTokenizer const& tokenizer,
             std::string const& prompt, pl::Runtime& runtime) {
   pl::models::GenerateOptions options{.max_tokens = static_cast<std::size_t>(o.max_tokens)};
   options.sampling = {.temperature = static_cast<float>(o.temperature),
