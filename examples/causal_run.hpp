@@ -20,12 +20,17 @@ namespace examples {
 
 namespace detail {
 
-template <class T>
-void save(pl::models::Opt<T> const& model, CausalOptions const& o) {
+template <class W>
+void save(pl::models::Opt<W>& model, CausalOptions const& o, pl::Runtime& runtime) {
+  if (o.adapter == "lora" && !o.merge) {
+    pl::train::save_adapter(model, o.out, {o.model.string()});
+    return;
+  }
+  pl::layers::merge_lora(model, runtime);
   pl::io::save(model, o.out, {o.model, {}});
 }
 template <class Model>
-void save(pl::models::Prefixed<Model> const& model, CausalOptions const& o) {
+void save(pl::models::Prefixed<Model> const& model, CausalOptions const& o, pl::Runtime&) {
   save_prefix(model, o.out, o.model);
 }
 
@@ -60,17 +65,18 @@ void print_sample(CausalOptions const& o, Model const& model, Tokenizer const& t
   std::cout << "sample   " << text << std::endl;
 }
 
-template <class P, class Model, class Task>
+template <class Model, class Task>
 int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
               Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
-  TrainingRun<Model, typename Task::Objective, P> run(o, program, model, task.objective, task.train, runtime,
-                                                      [&] { return task.evaluate(model, runtime, P{}); });
+  auto const perturbation = pl::random::AnyPerturbation::named(o.perturbation);
+  TrainingRun run(o, program, model, task.objective, perturbation, task.train, runtime,
+                  [&] { return task.evaluate(model, runtime, perturbation); });
   describe(o, model, trained, task.train.size(), task.test_size(), task.describe());
   run.before();
   print_sample(o, model, tokenizer, task.sample_prompt(), runtime);
   run.train();
   if (!o.out.empty()) { // before anything else can go wrong
-    save(model, o);
+    save(model, o, runtime);
   }
   run.after();
   if (o.steps > 0) {
@@ -102,30 +108,39 @@ std::vector<std::int32_t> first_tokens(Examples const& examples, std::size_t cou
   return ids;
 }
 
-template <class Task, class T, class P>
+/// What is trained of a model without a prefix: the number of weights.
+template <class Model>
+std::size_t choose_trained(CausalOptions const& o, Model& model) {
+  if (o.adapter == "lora") {
+    pl::layers::add_lora(model, {.rank = static_cast<std::size_t>(o.lora_rank),
+                                 .alpha = static_cast<float>(o.lora_alpha),
+                                 .targets = o.lora_targets,
+                                 .seed = o.seed});
+  }
+  bool const terms = o.adapter == "lora" && o.train == "*";
+  return o.steps == 0 ? 0 : pl::optimize::select_trained(model, terms ? "*.lora_?.weight" : o.train);
+}
+
+template <class Task, class T>
 int run_task(CausalOptions const& o, char const* program) {
-  auto model = pl::io::load<pl::models::Opt<T>>(o.model);
+  bool const prefix = o.adapter == "prefix";
+  pl::require(!o.merge || o.adapter == "lora", "--merge: there is nothing to merge without --adapter lora");
+  // weights that stay as they are need no memory of their own where the file has their type
+  auto model = pl::io::load<pl::models::Opt<pl::layers::Lora<T>>>(o.model, {.borrow = o.adapter != "none"});
   Tokenizer const tokenizer = pl::text::load_tokenizer(o.model);
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  bool const prefix = o.adapter == "prefix";
   std::size_t const taken = prefix ? static_cast<std::size_t>(o.prefix_tokens) : 0;
   std::size_t const positions = model.config().max_tokens();
   pl::require(taken + 2 <= positions, "--prefix-tokens ", taken, ": the model has positions for ", positions);
   Task task(o, tokenizer, std::min(static_cast<std::size_t>(o.max_tokens), positions - taken));
   if (!prefix) {
-    std::size_t const trained = pl::optimize::select_trained(model, o.train);
-    return run_model<P>(o, program, model, trained, tokenizer, task, runtime);
+    std::size_t const trained = choose_trained(o, model);
+    return run_model(o, program, model, trained, tokenizer, task, runtime);
   }
   pl::require(o.train == "*", "--train: with --adapter prefix only the prefix is trained");
   auto const start = first_tokens(task.train, taken, tokenizer.framing().before.size());
   pl::models::Prefixed prefixed(std::move(model), start, runtime);
-  return run_model<P>(o, program, prefixed, prefixed.prefix().size(), tokenizer, task, runtime);
-}
-
-template <class Task, class T>
-int run_with(CausalOptions const& o, char const* program) {
-  return o.perturbation == "gaussian" ? run_task<Task, T, pl::random::Gaussian>(o, program)
-                                      : run_task<Task, T, pl::random::Rademacher>(o, program);
+  return run_model(o, program, prefixed, prefixed.prefix().size(), tokenizer, task, runtime);
 }
 
 } // namespace detail
@@ -133,12 +148,19 @@ int run_with(CausalOptions const& o, char const* program) {
 /// Trains and evaluates as the options say, for the program of that name. Returns its exit status.
 template <class Task>
 int run_causal(CausalOptions const& o, char const* program) {
-  check_results(o, o.adapter == "prefix" ? std::string_view(adapter_config_file) : pl::io::config_file);
-  if (o.storage == "f16") {
-    return detail::run_with<Task, pl::f16>(o, program);
+  bool const whole = o.adapter == "none" || o.merge;
+  check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
+  if (o.storage == "i8") {
+    return detail::run_task<Task, pl::i8>(o, program);
   }
-  return o.storage == "bf16" ? detail::run_with<Task, pl::bf16>(o, program)
-                             : detail::run_with<Task, float>(o, program);
+  if (o.storage == "i4") {
+    return detail::run_task<Task, pl::i4>(o, program);
+  }
+  if (o.storage == "f16") {
+    return detail::run_task<Task, pl::f16>(o, program);
+  }
+  return o.storage == "bf16" ? detail::run_task<Task, pl::bf16>(o, program)
+                             : detail::run_task<Task, float>(o, program);
 }
 
 /// Whether a directory holds a model that reads from left to right. One without config.json does not; loading

@@ -22,7 +22,7 @@ namespace pl = pocketllm;
 namespace {
 
 struct Options {
-  std::filesystem::path model, prefix;
+  std::filesystem::path model, adapter;
   std::string prompt, storage = "f32";
   std::int64_t max_tokens = 50, top_k = 0, threads = 0;
   double temperature = 0.8, top_p = 0.95;
@@ -40,7 +40,7 @@ bool parse(int argc, char** argv, Options& o, int& status) {
   app.add_option("--model", o.model, "Directory of an OPT: config.json, model.safetensors, tokenizer files")
       ->required()
       ->type_name("DIR");
-  app.add_option("--prefix", o.prefix, "Directory that finetune_causal --adapter prefix wrote")
+  app.add_option("--adapter", o.adapter, "Directory that finetune_causal --adapter wrote: LoRA or a prefix")
       ->type_name("DIR");
   auto const* const prompt =
       app.add_option("--prompt", o.prompt, "The text, \\n for a line end")->type_name("TEXT");
@@ -66,8 +66,8 @@ bool parse(int argc, char** argv, Options& o, int& status) {
       ->capture_default_str()
       ->type_name("N");
   app.add_option("--storage", o.storage,
-                 "Weights in memory: f32, f16 or bf16. Those of the file's own type stay in the file")
-      ->check(examples::one_of({"f32", "f16", "bf16"}))
+                 "Weights in memory: f32, f16, bf16, i8 or i4. Those of the file's own type stay in the file")
+      ->check(examples::one_of({"f32", "f16", "bf16", "i8", "i4"}))
       ->capture_default_str()
       ->type_name("TYPE");
   app.add_option("--threads", o.threads, "0 for as many as the machine has")
@@ -131,11 +131,15 @@ void run_model(Options const& o, Model const& model) {
 
 template <class T>
 void run(Options const& o) {
-  auto model = pl::io::load<pl::models::Opt<T>>(o.model, {.borrow = true});
-  if (o.prefix.empty()) {
+  auto model = pl::io::load<pl::models::Opt<pl::layers::Lora<T>>>(o.model, {.borrow = true});
+  if (o.adapter.empty()) {
+    run_model(o, model);
+  } else if (pl::io::read_object(o.adapter / pl::train::adapter_config_file).value("peft_type", "") ==
+             "LORA") {
+    pl::train::load_adapter(model, o.adapter);
     run_model(o, model);
   } else {
-    run_model(o, examples::load_prefix(std::move(model), o.prefix));
+    run_model(o, examples::load_prefix(std::move(model), o.adapter));
   }
 }
 
@@ -148,7 +152,11 @@ int main(int argc, char** argv) {
     return status;
   }
   try {
-    if (options.storage == "f16") {
+    if (options.storage == "i8") {
+      run<pl::i8>(options);
+    } else if (options.storage == "i4") {
+      run<pl::i4>(options);
+    } else if (options.storage == "f16") {
       run<pl::f16>(options);
     } else if (options.storage == "bf16") {
       run<pl::bf16>(options);

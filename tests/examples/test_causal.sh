@@ -37,13 +37,26 @@ done
 check 'of the kind' grep -q PREFIX_TUNING prefix/adapter_config.json
 "$generate" --model "$opt" --storage f16 --prompt 'I am' --temperature 0 --max-tokens 8 >plain.txt
 check 'as many tokens' [ -s plain.txt ]
-"$generate" --model "$opt" --storage f16 --prompt 'I am' --temperature 0 --max-tokens 8 --prefix prefix >prefixed.txt
+"$generate" --model "$opt" --storage f16 --prompt 'I am' --temperature 0 --max-tokens 8 --adapter prefix >prefixed.txt
 cmp -s plain.txt prefixed.txt && complain 'the prefix changes nothing'
 echo 'I am' | "$generate" --model "$opt" --storage f16 --temperature 0 --max-tokens 8 >line.txt
 check 'the same from a line' cmp plain.txt line.txt
 "$generate" --model "$opt" --prompt 'I am' --seed 1 >first.txt
 "$generate" --model "$opt" --prompt 'I am' --seed 1 >again.txt
 check 'the same seed, the same text' cmp first.txt again.txt
+
+# LoRA on a base of any storage: only the terms are written, or, merged, the whole model.
+for storage in f32 i8 i4; do
+  write_texts --steps 3 --adapter lora --learning-rate 1e-3 --storage "$storage" --out "lora-$storage"
+  expect_success 'million trained'
+  [ "$(find "lora-$storage" -type f | wc -l)" -eq 2 ] || complain 'not two files of an adapter'
+  "$generate" --model "$opt" --storage "$storage" --prompt 'I am' --max-tokens 4 --adapter "lora-$storage" >lora.txt
+  check 'a text' [ -s lora.txt ]
+done
+write_texts --steps 3 --adapter lora --learning-rate 1e-3 --merge --out merged
+after=$(result_of after)
+write_texts --steps 0 --model merged
+[ "$(result_of result)" = "$after" ] || complain "merged: $(result_of result) instead of $after"
 
 # One text, in windows.
 cut -f2 "$data" | head -n 100 >notes.txt

@@ -6,7 +6,7 @@
 run
 expect_early_error 2 '--model is required'
 write_texts --adapter lorry
-expect_early_error 2 '--adapter: lorry not in {none,prefix}'
+expect_early_error 2 '--adapter: lorry not in {none,lora,prefix}'
 write_texts --model "$model"
 expect_early_error 1 'config.json: model_type is "roberta"; supported is "opt"'
 write_texts --where ham
@@ -35,6 +35,13 @@ expect_early_error 1 'notes.txt: is one text; --answer and --where need a table'
 run --model "$opt" --data notes.txt --max-tokens 8 --overlap 8
 expect_early_error 1 'windows of 8 tokens with an overlap of 8 leave nothing to predict; make them longer'
 
+write_texts --storage i8
+expect_early_error 1 'weights of 8 bits are a base that stays as it is; train an adapter'
+write_texts --merge
+expect_early_error 1 '--merge: there is nothing to merge without --adapter lora'
+write_texts --adapter lora --lora-targets '*.query'
+expect_early_error 1 'no linear layer of the model matches "*.query"'
+
 # A prefix takes no model's place.
 cp -R "$opt" kept && chmod -R u+w kept
 write_texts --adapter prefix --out kept
@@ -49,8 +56,8 @@ run --model "$opt" --data "$data" --text-column SMS --label-column Label --label
   --template 'This is a {mask} message: {text}'
 expect_early_error 1 '--template: a column behind {mask}; an OPT reads from left to right'
 program=$generate
-run --model "$opt" --prompt x --prefix nowhere
-expect_error 1 'nowhere/adapter_model.safetensors'
+run --model "$opt" --prompt x --adapter nowhere
+expect_error 1 'nowhere/adapter_config.json'
 run --model "$opt" --prompt x --top-p 2
 expect_early_error 2 '--top-p'
 finish
