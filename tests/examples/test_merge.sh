@@ -6,12 +6,12 @@ train=$(dirname "$program")/finetune_classifier
 replay=$(dirname "$program")/replay
 merge=$program
 
-# The test messages, and three shards of the others.
-awk 'NR == 1 || NR % 40 == 0' "$data" >test.tsv
+# Test messages, 60 of either kind, and three shards of the others.
+awk -F '\t' 'NR == 1 || (NR % 8 == 0 && seen[/\tspam/ || /^spam\t/]++ < 60)' "$data" >test.tsv
 for shard in 0 1 2; do
-  awk -v s="$shard" 'NR == 1 || (NR % 40 != 0 && NR % 3 == s)' "$data" >"shard-$shard.tsv"
+  awk -v s="$shard" 'NR == 1 || (NR % 8 != 0 && NR % 3 == s)' "$data" >"shard-$shard.tsv"
 done
-awk 'NR == 1 || NR % 40 != 0' "$data" >all.tsv
+awk 'NR == 1 || NR % 8 != 0' "$data" >all.tsv
 
 steps=100 size=16
 [ -n "${POCKETLLM_TEST_FEW:-}" ] && steps=3 size=4
@@ -21,7 +21,7 @@ device() {
   shift 3
   "$train" --model "$from" --data "$shard" --test-data test.tsv --text-column SMS --label-column Label \
     --label-words ham=personal,spam=commercial --template 'This is a {mask} message: {text}' --k-shot 64 \
-    --batch "$size" --max-tokens 48 --steps "$steps" --learning-rate 2e-4 --threads 1 --journal "$journal" "$@"
+    --batch "$size" --max-tokens 32 --steps "$steps" --learning-rate 2e-4 --threads 1 --journal "$journal" "$@"
 }
 from=$model
 for round in 1 2; do
@@ -44,13 +44,13 @@ for round in 1 2; do
   from=round-$round
 done
 
-# loss FILE LINE: that of the test messages; most of them are ham, which makes the accuracy a poor measure.
+# loss FILE LINE: that of the test messages.
 loss() {
   sed -n "s/^$2 .* loss \([0-9.]*\)$/\1/p" "$1"
 }
 program=$train
 run --model round-2 --data all.tsv --test-data test.tsv --text-column SMS --label-column Label --steps 0 \
-  --label-words ham=personal,spam=commercial --template 'This is a {mask} message: {text}' --max-tokens 48
+  --label-words ham=personal,spam=commercial --template 'This is a {mask} message: {text}' --max-tokens 32
 expect_success 'result '
 merged=$(loss out.txt result)
 steps=$((2 * steps))
