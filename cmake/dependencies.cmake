@@ -24,6 +24,24 @@ function(pocketllm_missing package)
     "with -DPOCKETLLM_FETCH_DEPENDENCIES=ON (with presets: POCKETLLM_FETCH_DEPENDENCIES=ON in the environment).")
 endfunction()
 
+# Headers in /usr/include lie beside those of the host's C library, which a compiler for another machine must not see.
+# Where it would not look there by itself, a folder of links has the libraries' alone.
+function(pocketllm_isolate target)
+  get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
+  set(shared /usr/include /usr/local/include)
+  if(NOT CMAKE_CROSSCOMPILING OR NOT folders IN_LIST shared OR folders IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
+    return()
+  endif()
+  set(links ${CMAKE_BINARY_DIR}/host-headers)
+  file(MAKE_DIRECTORY ${links})
+  foreach(library xsimd nlohmann CLI doctest Random123)
+    if(EXISTS ${folders}/${library} AND NOT EXISTS ${links}/${library})
+      file(CREATE_LINK ${folders}/${library} ${links}/${library} SYMBOLIC)
+    endif()
+  endforeach()
+  set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${links})
+endfunction()
+
 # Finds a package of at least the version `minimum` that has `target`. The version is compared here because
 # the packages' own version files refuse every other major version, and Eigen went from 3.4 to 5.0.
 macro(pocketllm_dependency package target minimum repository tag headers)
@@ -40,6 +58,7 @@ macro(pocketllm_dependency package target minimum repository tag headers)
     elseif(${package}_VERSION VERSION_LESS ${minimum})
       message(FATAL_ERROR "pocketllm needs ${package} ${minimum} or newer; ${${package}_DIR} has ${${package}_VERSION}")
     endif()
+    pocketllm_isolate(${target})
   endif()
 endmacro()
 

@@ -21,7 +21,9 @@ nlohmann-json3-dev
 libcli11-dev
 doctest-dev
 librandom123-dev
-libbenchmark-dev"
+libbenchmark-dev
+g++-aarch64-linux-gnu aarch64-linux-gnu-g++
+qemu-user qemu-aarch64"
 
 pkg_packages="
 clang clang++

@@ -4,6 +4,7 @@
 
 #include "command_line.hpp"
 #include "help_text.hpp"
+#include "phone_options.hpp"
 #include "run_journal.hpp"
 
 #include <CLI/CLI.hpp>
@@ -42,6 +43,7 @@ struct ClassifierOptions {
   bool group_by_length = false;
   std::filesystem::path out, metrics, plot, predictions;
   JournalOptions journal;
+  PhoneOptions phone;
 };
 
 namespace detail {
@@ -193,6 +195,7 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   detail::add_data(app, options);
   detail::add_training(app, options);
   detail::add_machine(app, options);
+  add_phone(app, options.phone);
   detail::add_results(app, options);
   add_journal(app, options.journal);
   app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end

@@ -14,6 +14,7 @@
 #include <iomanip>
 #include <iostream>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,7 +25,7 @@ namespace pl = pocketllm;
 namespace {
 
 using Options = examples::ClassifierOptions;
-using Objective = pl::train::MaskedPrompt<pl::text::BytePairTokenizer>;
+using Objective = pl::train::MaskedPrompt<pl::text::AnyTokenizer>;
 using Examples = std::vector<Objective::Example>;
 #if defined(EXAMPLES_MPI)
 using Team = pl::train::MpiTeam;
@@ -135,6 +136,7 @@ public:
       log_.emplace(o_.metrics, o_.journal.resume ? pl::train::MetricsLog::Open::append
                                                  : pl::train::MetricsLog::Open::replace);
     }
+    check_memory();
     describe(trained);
     began_ = pl::train::steady_seconds();
     prepare();
@@ -151,6 +153,30 @@ public:
   }
 
 private:
+  static constexpr std::size_t test_batch = 32; // more only costs memory
+
+  /// Runs the largest batches once, to see what their activations take, if there is a memory budget.
+  void check_memory() {
+    if (o_.phone.memory_budget == 0) {
+      return;
+    }
+    std::size_t const weights = pl::tensor::weight_bytes(model_);
+    examples::check_memory(o_.phone, weights, 0, o_.storage);
+    auto const largest = [](Examples examples, std::size_t count) {
+      std::sort(examples.begin(), examples.end(),
+                [](auto const& a, auto const& b) { return a.ids.size() > b.ids.size(); });
+      examples.resize(std::min(examples.size(), count));
+      return examples;
+    };
+    pl::train::evaluate(objective_, model_, largest(test_, test_batch), test_batch, runtime_, P{});
+    Examples const batch = largest(train_, static_cast<std::size_t>(o_.batch));
+    std::vector<std::size_t> indices(batch.size());
+    std::iota(indices.begin(), indices.end(), std::size_t{0});
+    auto const points = pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed}.points(0);
+    objective_(model_, objective_.batch(batch, indices), pl::random::perturb(P{}, points), runtime_);
+    examples::check_memory(o_.phone, weights, runtime_.workspace().capacity_bytes(), o_.storage);
+  }
+
   [[nodiscard]] std::size_t max_tokens() const {
     std::size_t const limit = model_.config().max_tokens();
     return std::min(static_cast<std::size_t>(o_.max_tokens), limit);
@@ -171,8 +197,7 @@ private:
   }
 
   pl::train::Evaluation test(std::uint64_t step) {
-    constexpr std::size_t batch = 32; // more only costs memory
-    pl::train::Evaluation result = pl::train::evaluate(objective_, model_, test_, batch, runtime_, P{});
+    pl::train::Evaluation result = pl::train::evaluate(objective_, model_, test_, test_batch, runtime_, P{});
     auto const metrics = pl::train::compute_metrics(result.labels, result.predictions, objective_.classes());
     log({.step = step,
          .loss = {},
@@ -318,6 +343,7 @@ private:
     if (o_.eval_every != 0 && done % static_cast<std::uint64_t>(o_.eval_every) == 0) {
       progress.note(pl::concat("step ", done, "  ", summary(test(done))));
     }
+    pl::train::rest(pacing_, step.seconds, stop_);
   }
 
   void print_results(pl::train::Evaluation const& result) const {
@@ -372,10 +398,11 @@ private:
 
   Options const& o_;
   pl::train::StopFlag stop_;
+  pl::train::Pacing pacing_ = examples::pacing(o_.phone, std::cout);
   Labels labels_;
   Team team_;
   Model model_;
-  pl::text::BytePairTokenizer tokenizer_;
+  pl::text::AnyTokenizer tokenizer_;
   Objective objective_;
   Data data_;
   Examples train_, test_;
@@ -426,6 +453,7 @@ int main(int argc, char** argv) {
   }
 #endif
   try {
+    examples::settle(options.phone, options.threads);
     return run(options);
   } catch (std::bad_alloc const&) {
     std::cerr

@@ -19,6 +19,8 @@
 #include <fstream>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace examples {
 
@@ -79,28 +81,38 @@ inline void check_results(ClassifierOptions const& o) {
   detail::check_model_directory(o.out);
 }
 
+/// Writes a file of a JSON object on each line. Throws Error when that cannot be done.
+inline void write_json_lines(std::filesystem::path const& path,
+                             std::vector<nlohmann::ordered_json> const& lines) {
+  errno = 0;
+  std::ofstream file(path, std::ios::binary);
+  for (auto const& line : lines) {
+    file << line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  }
+  file.flush();
+  pocketllm::require(file.good(), path.string(), ": cannot be written",
+                     errno != 0 ? pocketllm::concat(" (", std::strerror(errno), ")") : "",
+                     "; check the folder and the space on the disk");
+}
+
 /// A line of JSON for each test example: label, predicted label, the score of each class, the texts. Throws
 /// Error when that cannot be written.
 inline void write_predictions(std::filesystem::path const& path, pocketllm::text::Dataset const& data,
                               pocketllm::train::Evaluation const& result) {
-  using Json = nlohmann::ordered_json;
-  errno = 0;
-  std::ofstream file(path, std::ios::binary);
+  std::vector<nlohmann::ordered_json> lines;
   std::size_t const classes = data.classes.size();
   for (std::size_t i = 0; i < result.labels.size(); ++i) {
-    Json line{{"label", data.classes[result.labels[i]]}, {"predicted", data.classes[result.predictions[i]]}};
+    nlohmann::ordered_json line{{"label", data.classes[result.labels[i]]},
+                                {"predicted", data.classes[result.predictions[i]]}};
     for (std::size_t c = 0; c < classes; ++c) {
       line["scores"][data.classes[c]] = result.scores[i * classes + c];
     }
     for (std::size_t f = 0; f < data.field_names.size(); ++f) {
       line["fields"][data.field_names[f]] = data.examples[i].fields[f];
     }
-    file << line.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+    lines.push_back(std::move(line));
   }
-  file.flush();
-  pocketllm::require(file.good(), path.string(), ": cannot be written",
-                     errno != 0 ? pocketllm::concat(" (", std::strerror(errno), ")") : "",
-                     "; check the folder and the space on the disk");
+  write_json_lines(path, lines);
 }
 
 } // namespace examples

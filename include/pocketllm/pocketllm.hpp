@@ -23,6 +23,7 @@
 #include <pocketllm/layers/embedding.hpp>
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/layers/linear.hpp>
+#include <pocketllm/layers/lora.hpp>
 #include <pocketllm/models/batch.hpp>
 #include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/causal_batch.hpp>
@@ -51,12 +52,16 @@
 #include <pocketllm/train/candidate_choice.hpp>
 #include <pocketllm/train/causal_text.hpp>
 #include <pocketllm/train/confusion_table.hpp>
+#include <pocketllm/train/cores.hpp>
+#include <pocketllm/train/device_state.hpp>
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/merge.hpp>
 #include <pocketllm/train/metrics.hpp>
 #include <pocketllm/train/metrics_log.hpp>
+#include <pocketllm/train/pacing.hpp>
 #include <pocketllm/train/part.hpp>
+#include <pocketllm/train/peft.hpp>
 #include <pocketllm/train/progress.hpp>
 #include <pocketllm/train/replay.hpp>
 #include <pocketllm/train/resources.hpp>

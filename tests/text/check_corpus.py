@@ -6,20 +6,25 @@
     python check_corpus.py ENCODE_LINES TOKENIZER_DIRECTORY FILE...
 
 ENCODE_LINES is the program made of encode_lines.cpp; the directory holds vocab.json and merges.txt with RoBERTa's
-special tokens, or tokenizer.json. Exit code 1 if a line differs.
+special tokens, vocab.txt of an uncased BERT, or tokenizer.json. Exit code 1 if a line differs.
 """
 import json
 import pathlib
 import subprocess
 import sys
 
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, BertWordPieceTokenizer, Tokenizer, models, pre_tokenizers
 
 
 def load(directory):
     directory = pathlib.Path(directory)
     if (directory / "tokenizer.json").exists():
-        return Tokenizer.from_file(str(directory / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+    if (directory / "vocab.txt").exists():
+        return BertWordPieceTokenizer(str(directory / "vocab.txt"))
     tokenizer = Tokenizer(models.BPE.from_file(str(directory / "vocab.json"), str(directory / "merges.txt")))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     vocabulary = json.loads((directory / "vocab.json").read_text(encoding="utf-8"))

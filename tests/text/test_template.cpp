@@ -17,8 +17,8 @@ using namespace tokenizer_test;
 
 namespace {
 
-BytePairTokenizer const& tokenizer() {
-  static BytePairTokenizer const small = load_tokenizer(data_path());
+AnyTokenizer const& tokenizer() {
+  static AnyTokenizer const small = load_tokenizer(data_path());
   return small;
 }
 

@@ -29,6 +29,14 @@ inline pocketllm::text::Json data_json(char const* name) {
   return pocketllm::text::Json::parse(data_file(name));
 }
 
+inline std::string from_hex(std::string const& hex) {
+  std::string bytes;
+  for (std::size_t i = 0; i < hex.size(); i += 2) {
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  return bytes;
+}
+
 /// A directory of its own that is removed at the end.
 class Directory {
 public:
@@ -52,9 +60,7 @@ public:
   Directory& copy(char const* name) { return write(name, data_file(name)); }
 
   [[nodiscard]] std::filesystem::path const& path() const { return path_; }
-  [[nodiscard]] pocketllm::text::BytePairTokenizer load() const {
-    return pocketllm::text::load_tokenizer(path_);
-  }
+  [[nodiscard]] pocketllm::text::AnyTokenizer load() const { return pocketllm::text::load_tokenizer(path_); }
 
   /// The message of the error of loading, with the path of the directory left out; empty if there is none.
   [[nodiscard]] std::string error() const {

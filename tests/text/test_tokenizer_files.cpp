@@ -164,8 +164,8 @@ TEST_CASE("tokenizer.json: framing of each post-processor") {
 TEST_CASE("directories that hold no tokenizer, or not one that is supported") {
   CHECK_THROWS_WITH_AS(
       (void)load_tokenizer("nowhere"),
-      "nowhere: no such directory; a directory with tokenizer.json, or with vocab.json and merges.txt, "
-      "is needed",
+      "nowhere: no such directory; a directory with tokenizer.json, with vocab.json and merges.txt, or with "
+      "vocab.txt, is needed",
       pocketllm::Error);
   auto const with = [](char const* name) {
     Directory directory;
@@ -176,10 +176,8 @@ TEST_CASE("directories that hold no tokenizer, or not one that is supported") {
         ": vocab.json is there but merges.txt is missing; copy merges.txt (or tokenizer.json) of "
         "the same model into the directory");
   CHECK(with("merges.txt").starts_with(": merges.txt is there but vocab.json is missing; copy vocab.json"));
-  CHECK(with("vocab.txt")
-            .starts_with(": vocab.txt is WordPiece (BERT), which is not supported yet; supported is"));
   CHECK(with("tokenizer.model")
-            .starts_with(": tokenizer.model is SentencePiece, which is not supported; supported is"));
+            .starts_with(": tokenizer.model is SentencePiece, which is not supported; supported are"));
   Directory clip;
   two_files(clip);
   clip.write("tokenizer_config.json", R"({"tokenizer_class": "CLIPTokenizer"})");
@@ -249,8 +247,8 @@ TEST_CASE("configuration files that do not fit the vocabulary") {
 
 TEST_CASE("damaged or unsupported tokenizer.json") {
   CHECK(json_error([](Json& root) { root["model"]["type"] = "Unigram"; }) ==
-        "/tokenizer.json: tokenizer model \"Unigram\" is not supported; supported is byte-level BPE (GPT-2, "
-        "RoBERTa, OPT)");
+        "/tokenizer.json: tokenizer model \"Unigram\" is not supported; supported are byte-level BPE (GPT-2, "
+        "RoBERTa, OPT) and WordPiece (BERT)");
   CHECK(json_error([](Json& root) { root = Json::array(); }) ==
         "/tokenizer.json: no \"model\" object; this is not a tokenizer.json");
   CHECK(json_error([](Json& root) { root["model"]["byte_fallback"] = true; }).find("byte_fallback") !=

@@ -23,8 +23,8 @@ std::string complaint(std::string_view prompt, Words const& words) {
 }
 
 /// The tokenizer that the examples come with.
-text::BytePairTokenizer const& real_tokenizer() {
-  static text::BytePairTokenizer const tokenizer =
+text::AnyTokenizer const& real_tokenizer() {
+  static text::AnyTokenizer const tokenizer =
       text::load_tokenizer(golden::path_of("../examples/models/tiny-roberta"));
   return tokenizer;
 }

@@ -68,10 +68,12 @@ namespace detail {
   return found == tensors.end() ? tensor::DType::f32 : found->type.weight.value_or(tensor::DType::f32);
 }
 
-/// Files in the directory to be replaced that are none of the model's: a card, a log, a journal. Throws Error
-/// when it does not look like a model's directory, or has directories in it, so that nobody loses files by a
-/// slip of the keyboard.
-[[nodiscard]] inline std::vector<std::filesystem::path> files_to_keep(std::filesystem::path const& target) {
+/// Files in the directory to be replaced that `is_own(name)` does not claim: a card, a log, a journal. Throws
+/// Error when it holds something but no file `marker`, or has directories in it, so that nobody loses files
+/// by a slip of the keyboard.
+template <class IsOwn>
+[[nodiscard]] std::vector<std::filesystem::path> files_to_keep(std::filesystem::path const& target,
+                                                               std::string_view marker, IsOwn&& is_own) {
   std::vector<std::filesystem::path> keep;
   if (!path_exists(target)) {
     return keep;
@@ -80,22 +82,37 @@ namespace detail {
   std::error_code error;
   require(!std::filesystem::equivalent(target, std::filesystem::current_path(error), error), target.string(),
           ": is the current directory, which cannot be replaced; choose a directory in it");
-  bool const model = path_exists(target / config_file);
+  bool const known = path_exists(target / marker);
   for (auto const& entry : std::filesystem::directory_iterator(target, error)) {
     std::string const name = entry.path().filename().string();
-    require(model, target.string(),
-            ": is not empty and has no config.json, so it is not a model's directory to ",
+    require(known, target.string(), ": is not empty and has no ", marker, ", so it is not a directory to ",
             "replace; choose another, or empty it");
     require(!directory_exists(entry.path()), target.string(), ": has a directory ", name,
             ", which saving would remove; choose another directory to save to, or move it away");
-    bool const companion =
-        std::find(companion_files.begin(), companion_files.end(), name) != companion_files.end();
-    if (!companion && !is_weights_name(name) && name != config_file) {
+    if (!is_own(name)) {
       keep.push_back(entry.path());
     }
   }
   require(!error, target.string(), ": cannot be listed: ", error.message());
   return keep;
+}
+
+/// Puts what write(path) makes in the place of `directory`, in one step; see files_to_keep for what is kept
+/// and refused.
+template <class IsOwn, class Write>
+void replace_directory(std::filesystem::path const& directory, std::string_view marker, IsOwn&& is_own,
+                       Write&& write) {
+  try {
+    AtomicDirectory output(directory);
+    std::vector<std::filesystem::path> const keep = files_to_keep(output.target(), marker, is_own);
+    write(output.path());
+    for (std::filesystem::path const& file : keep) {
+      copy_synced(file, output.path() / file.filename());
+    }
+    output.commit();
+  } catch (Error const& error) { // which names a temporary file
+    fail(directory.string(), ": not saved, nothing is changed: ", error.what());
+  }
 }
 
 inline void write_model(std::filesystem::path const& directory, std::vector<TensorEntry> const& tensors,
@@ -118,17 +135,13 @@ inline void write_model(std::filesystem::path const& directory, std::vector<Tens
 inline void save_tensors(std::vector<TensorEntry> const& tensors, std::filesystem::path const& directory,
                          SaveOptions const& options) {
   require_model_directory(options.source);
-  try {
-    AtomicDirectory output(directory);
-    std::vector<std::filesystem::path> const keep = files_to_keep(output.target());
-    write_model(output.path(), tensors, options);
-    for (std::filesystem::path const& file : keep) {
-      copy_synced(file, output.path() / file.filename());
-    }
-    output.commit();
-  } catch (Error const& error) { // which names a temporary file
-    fail(directory.string(), ": not saved, nothing is changed: ", error.what());
-  }
+  auto const is_own = [](std::string const& name) {
+    bool const companion =
+        std::find(companion_files.begin(), companion_files.end(), name) != companion_files.end();
+    return companion || is_weights_name(name) || name == config_file;
+  };
+  replace_directory(directory, config_file, is_own,
+                    [&](std::filesystem::path const& path) { write_model(path, tensors, options); });
 }
 
 } // namespace detail

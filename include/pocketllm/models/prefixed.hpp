@@ -29,25 +29,17 @@ template <TextGenerator Model>
 class Prefixed {
 public:
   using Config = typename Model::Config;
-  using Storage = typename Model::Storage;
 
   /// `start` are real tokens whose keys and values the prefix begins with, as in MeZO (arXiv 2305.17333,
   /// appendix E.5): as if they stood in front. All tensors of the model are frozen. Throws Error when there
   /// are no tokens, or no positions left behind them.
   Prefixed(Model model, std::span<std::int32_t const> start, Runtime& runtime)
-      : model_(std::move(model)), config_(model_.config()) {
-    require(!start.empty(), "a prefix has at least one token");
-    require(start.size() < config_.max_tokens(), "a prefix of ", start.size(),
-            " tokens leaves no position; the model has ", config_.max_tokens());
-    config_.positions -= start.size();
+      : Prefixed(std::move(model), start.size()) {
     KeyValueCache cache = model_.make_cache(start.size());
-    layers_ = cache.layers();
-    width_ = cache.width();
     {
       Workspace::Frame const frame(runtime.workspace());
       static_cast<void>(model_.read(cache, start, runtime));
     }
-    prefix_ = {"prompt_embeddings", {start.size(), layers_ * 2 * width_}};
     prefix_.allocate();
     for (std::size_t layer = 0; layer < layers_; ++layer) {
       layers::KeyValues const from = cache.at(layer);
@@ -56,6 +48,18 @@ public:
         std::copy_n(from.v.row(0, row), width_, std::copy_n(from.k.row(0, row), width_, to));
       }
     }
+  }
+
+  /// A prefix of `tokens` tokens whose tensor is to be filled: prefix().
+  Prefixed(Model model, std::size_t tokens) : model_(std::move(model)), config_(model_.config()) {
+    require(tokens != 0, "a prefix has at least one token");
+    require(tokens < config_.max_tokens(), "a prefix of ", tokens,
+            " tokens leaves no position; the model has ", config_.max_tokens());
+    config_.positions -= tokens;
+    KeyValueCache const shape = model_.make_cache(0);
+    layers_ = shape.layers();
+    width_ = shape.width();
+    prefix_ = {"prompt_embeddings", {tokens, layers_ * 2 * width_}};
     model_.for_each_tensor([](auto& tensor) { tensor.set_trained(false); });
   }
 

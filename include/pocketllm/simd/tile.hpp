@@ -83,6 +83,17 @@ struct BlockArguments {
 
 namespace detail {
 
+/// Keeps loads behind what stands before them, at no cost. Compilers for AArch64 move them up so far that
+/// sums no longer fit into the registers: GCC 12 reaches 0.78 of a Neoverse N1's multiply-adds so and 0.96
+/// with this, clang 14 in the tile of one vector 0.85 and 0.94 (benchmarks/mca.py; a test counts what lies on
+/// the stack).
+template <class A>
+[[gnu::always_inline]] inline void keep_order() noexcept {
+  if constexpr (Neon64<A>) {
+    __asm__ volatile("" ::: "memory");
+  }
+}
+
 /// Written as folds over index sequences, not as loops over arrays: compilers then keep every accumulator in
 /// a register (GCC 12 does not for arrays indexed in loops on AArch64).
 template <class A, std::size_t Rows, std::size_t... C>
@@ -138,6 +149,7 @@ private:
   [[gnu::always_inline]] static void multiply_row(std::array<V, vectors>& sum, V x,
                                                   std::array<V, vectors> const& p) noexcept {
     ((sum[C] = simd::mul_add<A>(x, p[C], sum[C])), ...);
+    keep_order<A>();
   }
   [[gnu::always_inline]] static void store_row(std::array<V, vectors> const& sum, float* to) noexcept {
     (simd::store<A>(to + C * width<A>, sum[C]), ...);

@@ -73,22 +73,13 @@ public:
 
   /// Ids of `text` with what the model expects around them.
   [[nodiscard]] std::vector<std::int32_t> encode_framed(std::string_view text) const {
-    std::vector<std::int32_t> ids = framing_.before;
-    encode_to(text, [&](std::int32_t id, std::size_t) { ids.push_back(id); });
-    ids.insert(ids.end(), framing_.after.begin(), framing_.after.end());
-    return ids;
+    return frame(framing_, encode(text));
   }
 
   /// Ids of a pair of texts with what the model expects around and between them.
   [[nodiscard]] std::vector<std::int32_t> encode_framed(std::string_view first,
                                                         std::string_view second) const {
-    std::vector<std::int32_t> ids = framing_.pair_before;
-    auto const append = [&](std::int32_t id, std::size_t) { ids.push_back(id); };
-    encode_to(first, append);
-    ids.insert(ids.end(), framing_.pair_between.begin(), framing_.pair_between.end());
-    encode_to(second, append);
-    ids.insert(ids.end(), framing_.pair_after.begin(), framing_.pair_after.end());
-    return ids;
+    return frame(framing_, encode(first), encode(second)).ids;
   }
 
   /// For each id of `encode(text)` the offset in bytes where its text ends, in `replace_invalid_utf8(text)`.

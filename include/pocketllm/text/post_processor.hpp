@@ -3,9 +3,9 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
-#include <pocketllm/text/byte_pair_builder.hpp>
 #include <pocketllm/text/json_file.hpp>
 #include <pocketllm/text/tokenizer.hpp>
+#include <pocketllm/text/vocabulary_builder.hpp>
 
 #include <cstdint>
 #include <string>
@@ -16,7 +16,8 @@ namespace pocketllm::text::detail {
 
 /// A token of RobertaProcessing or BertProcessing: ["</s>", 2].
 [[nodiscard]] inline std::int32_t read_framing_token(Json const& processor, std::string_view key,
-                                                     std::string_view name, BytePairBuilder const& builder) {
+                                                     std::string_view name,
+                                                     VocabularyBuilder const& builder) {
   Json const* pair = find_member(processor, key);
   bool const two = pair != nullptr && pair->is_array() && pair->size() == 2 && (*pair)[0].is_string();
   require(two, name, ": \"", key, "\" of the post_processor is not [token, id]");
@@ -29,18 +30,18 @@ namespace pocketllm::text::detail {
 
 /// `<s> x </s>` and `<s> a </s></s> b </s>`; BERT has one separator between the two.
 inline void read_cls_sep(Json const& processor, std::string_view name, int separators,
-                         BytePairBuilder& builder) {
+                         VocabularyBuilder& builder) {
   std::int32_t const cls = read_framing_token(processor, "cls", name, builder);
   std::int32_t const sep = read_framing_token(processor, "sep", name, builder);
   std::vector<std::int32_t> between(static_cast<std::size_t>(separators), sep);
-  builder.framing = {{cls}, {sep}, {cls}, between, {sep}};
+  builder.framing = {{cls}, {sep}, {cls}, between, {sep}, separators == 1 ? 1 : 0};
   builder.special_tokens.cls = cls;
   builder.special_tokens.sep = sep;
 }
 
 /// Ids of a special token of a template, by its name in the template's own list.
 inline void append_template_token(Json const& processor, std::string const& token, std::string_view name,
-                                  BytePairBuilder const& builder, std::vector<std::int32_t>& ids) {
+                                  VocabularyBuilder const& builder, std::vector<std::int32_t>& ids) {
   Json const* tokens = find_member(processor, "special_tokens");
   Json const* entry = tokens == nullptr ? nullptr : find_member(*tokens, token);
   Json const* list = entry == nullptr ? nullptr : find_member(*entry, "ids");
@@ -58,7 +59,7 @@ inline void append_template_token(Json const& processor, std::string const& toke
 [[nodiscard]] inline std::vector<std::vector<std::int32_t>> read_template(Json const& processor,
                                                                           std::string_view key,
                                                                           std::string_view name,
-                                                                          BytePairBuilder const& builder) {
+                                                                          VocabularyBuilder const& builder) {
   std::vector<std::vector<std::int32_t>> parts(1);
   Json const* pieces = find_member(processor, key);
   require(pieces != nullptr && pieces->is_array(), name,
@@ -82,8 +83,22 @@ inline void append_template_token(Json const& processor, std::string const& toke
   return parts;
 }
 
+/// The token type of the text B in a template; all else is as BERT has it, or of type 0.
+[[nodiscard]] inline std::int32_t read_second_type(Json const& processor, std::string_view name) {
+  for (Json const& piece : processor.at("pair")) {
+    Json const* sequence = find_member(piece, "Sequence");
+    if (sequence != nullptr && string_member(*sequence, "id", name) == "B") {
+      Json const* type = find_member(*sequence, "type_id");
+      require(type == nullptr || type->is_number_unsigned(), name,
+              ": a type_id of the post_processor is no number");
+      return type == nullptr ? 0 : type->get<std::int32_t>();
+    }
+  }
+  return 0;
+}
+
 /// Sets the framing; "ByteLevel" and no post-processor at all mean none.
-inline void read_post_processor(Json const& root, std::string_view name, BytePairBuilder& builder) {
+inline void read_post_processor(Json const& root, std::string_view name, VocabularyBuilder& builder) {
   std::vector<Json const*> processors;
   if (Json const* only = find_member(root, "post_processor")) {
     Json const* steps = find_member(*only, "processors");
@@ -102,7 +117,7 @@ inline void read_post_processor(Json const& root, std::string_view name, BytePai
     } else if (type == "TemplateProcessing") {
       auto single = read_template(*processor, "single", name, builder);
       auto pair = read_template(*processor, "pair", name, builder);
-      builder.framing = {single[0], single[1], pair[0], pair[1], pair[2]};
+      builder.framing = {single[0], single[1], pair[0], pair[1], pair[2], read_second_type(*processor, name)};
     } else {
       require(type == "ByteLevel", name, ": post_processor ", quote(type),
               " is not supported; supported are RobertaProcessing, BertProcessing, TemplateProcessing and "

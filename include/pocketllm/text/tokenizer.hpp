@@ -29,7 +29,35 @@ struct SpecialTokens {
 struct Framing {
   std::vector<std::int32_t> before, after;
   std::vector<std::int32_t> pair_before, pair_between, pair_after;
+  std::int32_t second_type = 0; ///< token type of a pair's second text and of what comes after it; 1 for BERT
 };
+
+/// Ids with the type of each.
+struct FramedText {
+  std::vector<std::int32_t> ids, types;
+};
+
+/// The ids of a text with what goes around them.
+[[nodiscard]] inline std::vector<std::int32_t> frame(Framing const& framing,
+                                                     std::span<std::int32_t const> text) {
+  std::vector<std::int32_t> ids = framing.before;
+  ids.insert(ids.end(), text.begin(), text.end());
+  ids.insert(ids.end(), framing.after.begin(), framing.after.end());
+  return ids;
+}
+
+/// The ids of a pair of texts with what goes around and between them.
+[[nodiscard]] inline FramedText frame(Framing const& framing, std::span<std::int32_t const> first,
+                                      std::span<std::int32_t const> second) {
+  FramedText pair{framing.pair_before, {}};
+  pair.ids.insert(pair.ids.end(), first.begin(), first.end());
+  pair.ids.insert(pair.ids.end(), framing.pair_between.begin(), framing.pair_between.end());
+  pair.types.assign(pair.ids.size(), 0);
+  pair.ids.insert(pair.ids.end(), second.begin(), second.end());
+  pair.ids.insert(pair.ids.end(), framing.pair_after.begin(), framing.pair_after.end());
+  pair.types.resize(pair.ids.size(), framing.second_type);
+  return pair;
+}
 
 /// A type that turns text into ids and back. Texts are UTF-8, ids are 0 to vocabulary_size()-1.
 ///  - `encode(text)`: ids without framing;

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
-#include <pocketllm/text/byte_pair_builder.hpp>
+#include <pocketllm/text/added_tokens_json.hpp>
 #include <pocketllm/text/json_file.hpp>
-#include <pocketllm/text/tokenizer_json.hpp>
+#include <pocketllm/text/vocabulary_builder.hpp>
 
 #include <array>
 #include <charconv>
@@ -35,6 +35,7 @@ struct TokenizerConfig {
   std::string model_type;      ///< of config.json; empty if not given
   std::optional<bool> add_prefix_space;
   std::optional<bool> add_bos_token;
+  std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars; ///< of BERT
   std::vector<NamedToken> named_tokens;
   std::vector<std::pair<AddedToken, std::string>> tokens_with_ids; ///< and the file that lists them
 };
@@ -158,10 +159,35 @@ inline void read_tokens_with_ids(Json const& added, std::string const& added_fil
   result.model_type = string_member(model, "model_type", path("config.json"));
   result.add_prefix_space = bool_member(config, "add_prefix_space", file);
   result.add_bos_token = bool_member(config, "add_bos_token", file);
+  result.do_lower_case = bool_member(config, "do_lower_case", file);
+  result.strip_accents = bool_member(config, "strip_accents", file);
+  result.tokenize_chinese_chars = bool_member(config, "tokenize_chinese_chars", file);
   detail::read_named_tokens(config, file, result.named_tokens);
   detail::read_named_tokens(special, path("special_tokens_map.json"), result.named_tokens);
   detail::read_tokens_with_ids(added, path("added_tokens.json"), config, file, result);
   return result;
+}
+
+/// Gives the special tokens that the configuration names their roles, and adds those that the tokenizer does
+/// not have among its added tokens yet. Throws `Error` if one is not in the vocabulary.
+inline void apply_named_tokens(TokenizerConfig const& config, VocabularyBuilder& builder,
+                               bool mask_takes_space) {
+  for (NamedToken const& named : config.named_tokens) {
+    auto const id = builder.find(named.token.content);
+    require(
+        id.has_value(), named.where, ": ", quote(named.token.content),
+        " is not in the vocabulary; the files belong to different models, or added_tokens.json is missing");
+    if (named.role != nullptr) {
+      builder.special_tokens.*named.role = id;
+    }
+    if (!builder.is_added(named.token.content)) {
+      AddedToken token = named.token;
+      token.id = *id;
+      bool const bare_mask = !named.has_flags && named.role == &SpecialTokens::mask;
+      token.lstrip = token.lstrip || (bare_mask && mask_takes_space);
+      builder.add_token(std::move(token), named.where);
+    }
+  }
 }
 
 } // namespace pocketllm::text

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
+#include <pocketllm/text/added_tokens_json.hpp>
 #include <pocketllm/text/byte_pair.hpp>
 #include <pocketllm/text/byte_pair_builder.hpp>
 #include <pocketllm/text/json_file.hpp>
@@ -18,16 +19,24 @@ namespace pocketllm::text {
 
 namespace detail {
 
-/// Fails unless what the file holds is byte-level BPE as GPT-2 has it.
-inline void require_byte_level_bpe(Json const& root, std::string_view name) {
+inline constexpr char const* supported_tokenizers =
+    "byte-level BPE (GPT-2, RoBERTa, OPT) and WordPiece (BERT)";
+
+/// "BPE", "WordPiece" or another kind of tokenizer that a tokenizer.json may hold.
+[[nodiscard]] inline std::string model_type(Json const& root, std::string_view name) {
   Json const* model = find_member(root, "model");
   require(model != nullptr && model->is_object(), name,
           ": no \"model\" object; this is not a tokenizer.json");
   // Files written before the member existed have BPE's merges instead.
-  std::string const type = string_member(*model, "type", name, model->contains("merges") ? "BPE" : "unnamed");
+  return string_member(*model, "type", name, model->contains("merges") ? "BPE" : "unnamed");
+}
+
+/// Fails unless what the file holds is byte-level BPE as GPT-2 has it.
+inline void require_byte_level_bpe(Json const& root, std::string_view name) {
+  std::string const type = model_type(root, name);
+  Json const* model = find_member(root, "model");
   if (type != "BPE") {
-    fail(name, ": tokenizer model ", quote(type),
-         " is not supported; supported is byte-level BPE (GPT-2, RoBERTa, OPT)");
+    fail(name, ": tokenizer model ", quote(type), " is not supported; supported are ", supported_tokenizers);
   }
   for (std::string_view const key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     std::string const affix = string_member(*model, key, name);
@@ -89,41 +98,13 @@ inline void read_json_merges(Json const& model, std::string_view name, BytePairB
   }
 }
 
-/// The members of an added token, `json` being one of tokenizer.json or of tokenizer_config.json.
-[[nodiscard]] inline AddedToken read_added_token(Json const& json, std::string_view name) {
-  AddedToken token;
-  token.content = string_member(json, "content", name);
-  token.single_word = bool_member(json, "single_word", name).value_or(false);
-  token.lstrip = bool_member(json, "lstrip", name).value_or(false);
-  token.rstrip = bool_member(json, "rstrip", name).value_or(false);
-  token.special = bool_member(json, "special", name).value_or(false);
-  token.normalized = bool_member(json, "normalized", name).value_or(!token.special);
-  return token;
-}
-
-inline void read_added_tokens(Json const& root, std::string_view name, BytePairBuilder& builder) {
-  Json const* tokens = find_member(root, "added_tokens");
-  require(tokens == nullptr || tokens->is_array(), name, ": \"added_tokens\" is not an array");
-  if (tokens == nullptr) {
-    return;
-  }
-  for (Json const& json : *tokens) {
-    AddedToken token = read_added_token(json, name);
-    Json const* id = find_member(json, "id");
-    token.id = to_token_id(id == nullptr ? Json() : *id, token.content, name);
-    builder.add_token(std::move(token), name);
-  }
-}
-
 } // namespace detail
 
-/// Reads a tokenizer.json from memory, without the special tokens that only the configuration files name.
+/// Reads a parsed tokenizer.json, without the special tokens that only the configuration files name.
 /// Throws `Error` beginning with `name` if it is damaged or not byte-level BPE.
-[[nodiscard]] inline BytePairBuilder read_tokenizer_json_parts(std::string_view bytes,
-                                                               std::string_view name) {
-  Json const root = parse_json(bytes, name);
+[[nodiscard]] inline BytePairBuilder read_tokenizer_json_parts(Json const& root, std::string_view name) {
   detail::require_byte_level_bpe(root, name);
-  Json const& model = root["model"];
+  Json const& model = root.at("model");
   Json const* vocabulary = find_member(model, "vocab");
   BytePairBuilder builder;
   builder.read_vocabulary(vocabulary == nullptr ? Json() : *vocabulary, name);
@@ -141,7 +122,7 @@ inline void read_added_tokens(Json const& root, std::string_view name, BytePairB
 /// Reads a tokenizer.json from memory. `name` stands for it in errors.
 [[nodiscard]] inline BytePairTokenizer read_tokenizer_json(std::string_view bytes,
                                                            std::string_view name = "tokenizer.json") {
-  BytePairBuilder builder = read_tokenizer_json_parts(bytes, name);
+  BytePairBuilder builder = read_tokenizer_json_parts(parse_json(bytes, name), name);
   apply_conventional_names(builder, builder.special_tokens);
   return builder.build(name);
 }

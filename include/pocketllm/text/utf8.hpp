@@ -134,4 +134,20 @@ inline void append_short_code_point(std::string& text, char32_t value) {
   }
 }
 
+/// Appends a code point (no surrogate, at most U+10FFFF).
+inline void append_code_point(std::string& text, char32_t value) {
+  if (value < 0x800) {
+    append_short_code_point(text, value);
+    return;
+  }
+  if (value < 0x10000) {
+    text.push_back(static_cast<char>(0xe0U | (value >> 12)));
+  } else {
+    text.push_back(static_cast<char>(0xf0U | (value >> 18)));
+    text.push_back(static_cast<char>(0x80U | ((value >> 12) & 0x3fU)));
+  }
+  text.push_back(static_cast<char>(0x80U | ((value >> 6) & 0x3fU)));
+  text.push_back(static_cast<char>(0x80U | (value & 0x3fU)));
+}
+
 } // namespace pocketllm::text

@@ -147,28 +147,6 @@ inline void set_framing(BytePairFamily family, BytePairBuilder& builder, std::st
 
 } // namespace detail
 
-/// Gives the special tokens that the configuration names their roles, and adds those that the tokenizer does
-/// not have among its added tokens yet. Throws `Error` if one is not in the vocabulary.
-inline void apply_named_tokens(TokenizerConfig const& config, BytePairFamily family,
-                               BytePairBuilder& builder) {
-  for (NamedToken const& named : config.named_tokens) {
-    auto const id = builder.find(named.token.content);
-    require(
-        id.has_value(), named.where, ": ", quote(named.token.content),
-        " is not in the vocabulary; the files belong to different models, or added_tokens.json is missing");
-    if (named.role != nullptr) {
-      builder.special_tokens.*named.role = id;
-    }
-    if (!builder.is_added(named.token.content)) {
-      AddedToken token = named.token;
-      token.id = *id;
-      bool const bare_mask = !named.has_flags && named.role == &SpecialTokens::mask;
-      token.lstrip = token.lstrip || (bare_mask && family == BytePairFamily::roberta);
-      builder.add_token(std::move(token), named.where);
-    }
-  }
-}
-
 /// Reads vocab.json, merges.txt and the small files beside them.
 [[nodiscard]] inline BytePairTokenizer read_vocabulary_files(std::filesystem::path const& directory) {
   std::string const vocabulary_file = (directory / "vocab.json").string();
@@ -181,7 +159,7 @@ inline void apply_named_tokens(TokenizerConfig const& config, BytePairFamily fam
   for (auto const& [token, file] : config.tokens_with_ids) {
     builder.add_token(token, file);
   }
-  apply_named_tokens(config, family, builder);
+  apply_named_tokens(config, builder, family == BytePairFamily::roberta);
   detail::add_conventional_tokens(family, builder, vocabulary_file);
   detail::set_framing(family, builder, directory.string());
   builder.add_prefix_space = config.add_prefix_space.value_or(false);
