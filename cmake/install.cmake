@@ -11,7 +11,7 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/pocketllm-config-ve
 
 install(TARGETS pocketllm EXPORT pocketllm-targets FILE_SET HEADERS)
 install(EXPORT pocketllm-targets NAMESPACE pocketllm:: DESTINATION ${pocketllm_package_dir})
-install(FILES cmake/pocketllm-config.cmake cmake/dependencies.cmake cmake/dispatch.cmake
+install(FILES cmake/pocketllm-config.cmake cmake/dependencies.cmake cmake/dispatch.cmake cmake/mpi.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/pocketllm-config-version.cmake DESTINATION ${pocketllm_package_dir})
 install(DIRECTORY cmake/dispatch DESTINATION ${pocketllm_package_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fine-tunes a RoBERTa, or an OPT, as a text classifier by forward passes alone: finetune_classifier --help
+// With EXAMPLES_MPI it is finetune_classifier_mpi, for several processes that share the batches of each step.
 #include "causal_run.hpp"
 #include "classifier_options.hpp"
 #include "result_files.hpp"
 #include <pocketllm/pocketllm.hpp>
+#if defined(EXAMPLES_MPI)
+#include <pocketllm/train/mpi.hpp>
+#endif
 
 #include <algorithm>
 #include <cmath>
@@ -27,7 +31,11 @@ using examples::parse_labels;
 using examples::percent;
 using Objective = pl::train::MaskedPrompt<pl::text::AnyTokenizer>;
 using Examples = std::vector<Objective::Example>;
+#if defined(EXAMPLES_MPI)
+using Team = pl::train::MpiTeam;
+#else
 using Team = pl::train::Alone;
+#endif
 
 struct Data {
   pl::text::Dataset train, test;
@@ -104,7 +112,9 @@ public:
 
   int operator()() {
     std::size_t const trained = pl::optimize::select_trained(model_, o_.train);
-    examples::check_results(o_);
+    if (team_.rank() == 0) { // the others write nothing
+      examples::check_results(o_);
+    }
     if (!o_.metrics.empty()) {
       log_.emplace(o_.metrics, o_.journal.resume ? pl::train::MetricsLog::Open::append
                                                  : pl::train::MetricsLog::Open::replace);
@@ -246,6 +256,10 @@ private:
         pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed},
         pl::optimize::Sgd{static_cast<float>(o_.learning_rate), static_cast<float>(o_.weight_decay)},
         schedule, std::move(order), runtime_, static_cast<std::size_t>(o_.micro_batches), team_);
+#if defined(EXAMPLES_MPI)
+    pl::require(team_.same(pl::io::digest_text(pl::io::digest(model_, runtime_))),
+                "the processes have read different weights from ", o_.model.string());
+#endif
     if (!o_.journal.file.empty()) {
       journal_.emplace(o_.journal, model_, *trainer_, description(), runtime_, team_, std::cout);
       first_ = journal_->first();
@@ -407,20 +421,35 @@ int run(Options const& options) {
 } // namespace
 
 int main(int argc, char** argv) {
+#if defined(EXAMPLES_MPI)
+  pl::train::MpiSession const session(argc, argv);
+  bool const first = Team().rank() == 0; // which speaks and writes for all
+  auto* const errors = std::cerr.rdbuf(first ? std::cerr.rdbuf() : nullptr);
+  std::cout.rdbuf(first ? std::cout.rdbuf() : nullptr);
+#endif
   Options options;
   int status = 0;
   if (!examples::parse(argc, argv, options, status)) {
     return status;
   }
+#if defined(EXAMPLES_MPI)
+  std::cerr.rdbuf(errors); // from here on, each has errors of its own
+  if (!first) {
+    options.out = options.metrics = options.plot = options.predictions = "";
+  }
+#endif
   try {
     examples::settle(options.phone, options.threads);
     return run(options);
   } catch (std::bad_alloc const&) {
     std::cerr
         << "finetune_classifier: out of memory; try a smaller --batch or --max-tokens, or --storage f16\n";
-    return 1;
   } catch (std::exception const& error) {
     std::cerr << "finetune_classifier: " << error.what() << '\n';
-    return 1;
   }
+#if defined(EXAMPLES_MPI)
+  pl::train::MpiSession::abort(1);
+#else
+  return 1;
+#endif
 }

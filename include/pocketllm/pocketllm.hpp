@@ -56,6 +56,7 @@
 #include <pocketllm/train/device_state.hpp>
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/masked_prompt.hpp>
+#include <pocketllm/train/merge.hpp>
 #include <pocketllm/train/metrics.hpp>
 #include <pocketllm/train/metrics_log.hpp>
 #include <pocketllm/train/pacing.hpp>

@@ -27,7 +27,17 @@ struct RunSettings {
   std::uint64_t snapshot_every = 0;
   io::SyncPolicy policy{.write_seconds = 0.0, .sync_seconds = 1e9}; ///< at once, never waiting for the disk
   bool accept_damage = false;
+  std::size_t shard = 0, shards = 1; ///< the run has every shards-th example, from number `shard` on
 };
+
+inline Examples make_shard(Prompt const& prompt, RunSettings const& settings) {
+  Examples const all = make_examples(prompt);
+  Examples shard;
+  for (std::size_t i = settings.shard; i < all.size(); i += settings.shards) {
+    shard.push_back(all[i]);
+  }
+  return shard;
+}
 
 /// Heavy-ball momentum over the last steps, rebuilt from their (seed, slope) pairs: what a user may write.
 struct Momentum {
@@ -79,7 +89,7 @@ struct JournaledRun {
   Runtime runtime{settings.threads};
   RunModel model = io::load<RunModel>(golden::path_of("models/data/tied"));
   Prompt prompt = make_prompt();
-  Examples examples = make_examples(prompt);
+  Examples examples = make_shard(prompt, settings);
   train::Trainer<RunModel, Prompt, P, optimize::TwoPoint, U> trainer;
 
   explicit JournaledRun(RunSettings const& wanted, U rule = default_rule())
