@@ -18,6 +18,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -151,12 +152,14 @@ private:
       examples.resize(std::min(examples.size(), count));
       return examples;
     };
-    pl::train::evaluate(objective_, model_, largest(test_, test_batch), test_batch, runtime_, P{});
+    std::ignore =
+        pl::train::evaluate(objective_, model_, largest(test_, test_batch), test_batch, runtime_, P{});
     Examples const batch = largest(train_, static_cast<std::size_t>(o_.batch));
     std::vector<std::size_t> indices(batch.size());
     std::iota(indices.begin(), indices.end(), std::size_t{0});
     auto const points = pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed}.points(0);
-    objective_(model_, objective_.batch(batch, indices), pl::random::perturb(P{}, points), runtime_);
+    std::ignore =
+        objective_(model_, objective_.batch(batch, indices), pl::random::perturb(P{}, points), runtime_);
     examples::check_memory(o_.phone, weights, runtime_.workspace().capacity_bytes(), o_.storage);
   }
 
