@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fine-tunes a RoBERTa as a text classifier by forward passes alone: finetune_classifier --help
+// Fine-tunes a BERT or RoBERTa as a text classifier by forward passes alone: finetune_classifier --help
 #include "classifier_options.hpp"
+#include "classifier_tasks.hpp"
 #include "result_files.hpp"
 #include <pocketllm/pocketllm.hpp>
 
@@ -20,13 +21,7 @@ namespace pl = pocketllm;
 namespace {
 
 using Options = examples::ClassifierOptions;
-using Objective = pl::train::MaskedPrompt<pl::text::AnyTokenizer>;
-using Examples = std::vector<Objective::Example>;
-
-/// Labels and their words, from "label=word".
-struct Labels {
-  std::vector<std::string> names, words;
-};
+using examples::Labels;
 
 Labels parse_labels(std::vector<std::string> const& pairs) {
   Labels labels;
@@ -49,50 +44,21 @@ Data read_data(Options const& o, Labels const& labels) {
   pl::text::Dataset all = pl::text::without_duplicates(pl::text::read_dataset(o.data, columns));
   Data data;
   if (o.test_data.empty()) {
-    std::size_t const classes = labels.names.size();
+    std::size_t const classes = all.classes.size();
     std::size_t const per_class = static_cast<std::size_t>(o.test_size) / classes;
     pl::require(per_class != 0, "--test-size ", o.test_size, " is fewer than one example for each of ",
                 classes, " classes");
     pl::text::Split split = pl::text::held_out(all, per_class, o.seed);
     data = {std::move(split.rest), std::move(split.held_out)};
   } else {
-    data = {std::move(all), pl::text::read_dataset(o.test_data, columns)};
+    pl::text::DatasetOptions const same{o.text_columns, o.label_column, all.classes, {}};
+    pl::text::Dataset test = pl::text::read_dataset(o.test_data, same);
+    data = {std::move(all), std::move(test)};
   }
   if (o.k_shot != 0) {
     data.train = pl::text::k_shot(data.train, static_cast<std::size_t>(o.k_shot), o.seed);
   }
   return data;
-}
-
-/// Throws Error unless the template has text of the data in it, and nothing else.
-void check_template(pl::text::PromptTemplate const& prompt, std::vector<std::string> const& columns) {
-  std::vector<std::string> known = columns;
-  if (columns.size() == 1 && columns.front() != "text") {
-    known.emplace_back("text");
-  }
-  for (std::string const& name : prompt.field_names()) {
-    pl::require(std::find(known.begin(), known.end(), name) != known.end(), "--template: {", name,
-                "} is no text column; the columns are: ", pl::text::name_list(known));
-  }
-  pl::require(!prompt.field_names().empty(), "--template: no text column in it; write {", known.back(),
-              "} where the text belongs");
-}
-
-/// The prompts of all examples. A single text column may be called {text} in the template.
-Examples encode(Objective const& objective, pl::text::Dataset const& data) {
-  check_template(objective.prompt(), data.field_names);
-  Examples examples;
-  for (pl::text::Example const& example : data.examples) {
-    std::vector<pl::text::Field> fields;
-    for (std::size_t i = 0; i < example.fields.size(); ++i) {
-      fields.push_back({data.field_names[i], example.fields[i]});
-    }
-    if (example.fields.size() == 1) {
-      fields.push_back({"text", example.fields.front()});
-    }
-    examples.push_back(objective.encode(fields, example.class_index));
-  }
-  return examples;
 }
 
 std::string percent(double share) {
@@ -103,17 +69,17 @@ std::string millions(std::size_t count) {
   return pl::concat(std::setprecision(3), static_cast<double>(count) / 1e6, " million");
 }
 
-/// Model, data and everything that is written, for one storage type and one kind of direction.
-template <class T, class P>
+/// Model, data and everything that is written, for one way to classify and one kind of direction.
+template <class Task, class P>
 class Run {
 public:
-  explicit Run(Options const& options)
-      : o_(options), labels_(parse_labels(options.label_words)),
-        model_(pl::io::load<pl::models::Roberta<T>>(options.model)),
-        tokenizer_(pl::text::load_tokenizer(options.model)),
-        objective_(tokenizer_, options.prompt, labels_.words, max_tokens()),
-        data_(read_data(options, labels_)), train_(encode(objective_, data_.train)),
-        test_(encode(objective_, data_.test)), runtime_(static_cast<std::size_t>(options.threads)) {}
+  using Objective = typename Task::Objective;
+  using Examples = typename Task::Examples;
+
+  Run(Options const& options, Labels labels, Data data)
+      : o_(options), labels_(std::move(labels)), data_(std::move(data)), task_(options, labels_),
+        model_(task_.model), objective_(task_.objective), train_(task_.encode(data_.train)),
+        test_(task_.encode(data_.test)), runtime_(static_cast<std::size_t>(options.threads)) {}
 
   int operator()() {
     std::size_t const trained = pl::optimize::select_trained(model_, o_.train);
@@ -123,6 +89,7 @@ public:
     }
     describe(trained);
     began_ = pl::train::steady_seconds();
+    task_.start(train_, o_, P{}, stop_, runtime_);
     pl::train::Evaluation result = test(0);
     report(o_.steps > 0 ? "before" : "result", result);
     pl::train::Outcome const outcome = train_and_save();
@@ -136,23 +103,15 @@ public:
   }
 
 private:
-  [[nodiscard]] std::size_t max_tokens() const {
-    std::size_t const limit = model_.config().max_tokens();
-    return std::min(static_cast<std::size_t>(o_.max_tokens), limit);
-  }
-
   void describe(std::size_t trained) const {
     std::size_t const parameters = pl::tensor::parameter_count(model_);
-    std::cout << "model    " << o_.model.string() << ": RoBERTa, " << millions(parameters) << " weights, "
-              << (trained == parameters ? "all" : millions(trained)) << " trained, "
-              << pl::train::format_bytes(pl::tensor::weight_bytes(model_)) << " as " << o_.storage << '\n'
+    std::cout << "model    " << o_.model.string() << ": " << Task::Model::names.title << ", "
+              << millions(parameters) << " weights, " << (trained == parameters ? "all" : millions(trained))
+              << " trained, " << pl::train::format_bytes(pl::tensor::weight_bytes(model_)) << " as "
+              << o_.storage << '\n'
               << "data     " << data_.train.size() << " examples to train on, " << data_.test.size()
               << " to test on" << (o_.test_data.empty() ? ", none twice" : "") << '\n'
-              << "prompt   " << o_.prompt << "  (";
-    for (std::size_t i = 0; i < labels_.names.size(); ++i) {
-      std::cout << (i == 0 ? "" : ", ") << labels_.names[i] << " = " << labels_.words[i];
-    }
-    std::cout << ")\n";
+              << task_.description() << std::flush;
   }
 
   pl::train::Evaluation test(std::uint64_t step) {
@@ -208,7 +167,7 @@ private:
                 << " steps; what follows and what is written is from there" << std::endl;
     }
     if (!o_.out.empty()) {
-      pl::io::save(model_, o_.out, {o_.model, {}});
+      task_.save(o_.out, o_.model);
     }
     return outcome;
   }
@@ -225,7 +184,7 @@ private:
                                                      .seed = o_.seed,
                                                      .group_by_length = o_.group_by_length});
     pl::train::Trainer trainer(
-        model_, objective_, std::span<Objective::Example const>(train_), P{},
+        model_, objective_, std::span<typename Objective::Example const>(train_), P{},
         pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed},
         pl::optimize::Sgd{static_cast<float>(o_.learning_rate), static_cast<float>(o_.weight_decay)},
         schedule, std::move(order), runtime_);
@@ -304,10 +263,10 @@ private:
   Options const& o_;
   pl::train::StopFlag stop_;
   Labels labels_;
-  pl::models::Roberta<T> model_;
-  pl::text::AnyTokenizer tokenizer_;
-  Objective objective_;
   Data data_;
+  Task task_;
+  typename Task::Model& model_;
+  Objective const& objective_;
   Examples train_, test_;
   pl::Runtime runtime_;
   std::optional<pl::train::MetricsLog> log_;
@@ -318,10 +277,31 @@ private:
   double began_ = 0.0, training_seconds_ = 0.0;
 };
 
+template <class Task>
+int run_task(Options const& options) {
+  Labels labels = parse_labels(options.label_words);
+  Data data = read_data(options, labels);
+  labels.names = data.train.classes;
+  return options.perturbation == "gaussian"
+             ? Run<Task, pl::random::Gaussian>(options, std::move(labels), std::move(data))()
+             : Run<Task, pl::random::Rademacher>(options, std::move(labels), std::move(data))();
+}
+
+template <class Model>
+int run_model(Options const& options) {
+  return options.label_words.empty() ? run_task<examples::HeadTask<Model>>(options)
+                                     : run_task<examples::PromptTask<Model>>(options);
+}
+
 template <class T>
 int run_with(Options const& options) {
-  return options.perturbation == "gaussian" ? Run<T, pl::random::Gaussian>(options)()
-                                            : Run<T, pl::random::Rademacher>(options)();
+  pl::io::require_model_directory(options.model);
+  pl::io::Json const config = pl::io::read_object(options.model / pl::io::config_file);
+  std::string const type = pl::models::read_string(config, "model_type", "roberta");
+  pl::require(type == "bert" || type == "roberta", (options.model / pl::io::config_file).string(),
+              ": model_type is \"", type, "\"; supported are \"bert\" and \"roberta\"");
+  return type == "bert" ? run_model<pl::models::Bert<T>>(options)
+                        : run_model<pl::models::Roberta<T>>(options);
 }
 
 int run(Options const& options) {
