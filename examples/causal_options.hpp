@@ -160,6 +160,8 @@ inline bool parse(int argc, char** argv, CausalOptions& options, int& status) {
   detail::add_machine(app, options, true);
   detail::add_results(app, options);
   detail::add_sample(app, options);
+  add_phone(app, options.phone);
+  add_journal(app, options.journal);
   app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end
   app.get_option("--text-column")->take_all();
   app.get_option("--label-words")->take_all();

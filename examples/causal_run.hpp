@@ -34,20 +34,6 @@ void save(pl::models::Prefixed<Model> const& model, CausalOptions const& o, pl::
   save_prefix(model, o.out, o.model);
 }
 
-template <class Model>
-void describe(CausalOptions const& o, Model const& model, std::size_t trained, std::size_t examples,
-              std::size_t test_size, std::string const& prompt) {
-  std::size_t const parameters = pl::tensor::parameter_count(model);
-  auto const millions = [](std::size_t count) {
-    return pl::concat(std::setprecision(3), static_cast<double>(count) / 1e6, " million");
-  };
-  std::cout << "model    " << o.model.string() << ": OPT, " << millions(parameters) << " weights, "
-            << (trained == parameters ? "all" : millions(trained)) << " trained, "
-            << pl::train::format_bytes(pl::tensor::weight_bytes(model)) << " as " << o.storage << '\n'
-            << "data     " << examples << " texts to train on, " << test_size << " to test on\n"
-            << prompt;
-}
-
 /// What the model writes, in one line.
 template <class Model>
 void print_sample(CausalOptions const& o, Model const& model, Tokenizer const& tokenizer,
@@ -65,13 +51,39 @@ void print_sample(CausalOptions const& o, Model const& model, Tokenizer const& t
   std::cout << "sample   " << text << std::endl;
 }
 
+/// What a journal's header says of model, objective and data.
+template <class Task>
+pl::train::RunDescription describe_run(CausalOptions const& o, char const* program, Task const& task) {
+  pl::train::ExamplesDigest digest;
+  task.add_examples(digest);
+  pl::io::Json model{{"type", "opt"}, {"storage", o.storage}};
+  if (o.adapter == "lora") {
+    model["lora"] = {{"rank", o.lora_rank},
+                     {"alpha", pl::io::readable(static_cast<float>(o.lora_alpha))},
+                     {"targets", o.lora_targets},
+                     {"seed", o.seed}};
+  } else if (o.adapter == "prefix") {
+    model["prefix"] = o.prefix_tokens;
+  }
+  return {model,
+          task.describe_objective(),
+          {{"digest", digest.text()}, {"examples", task.train.size()}},
+          {{"program", program}, {"model", o.model.string()}, {"data", o.data.string()}}};
+}
+
 template <class Model, class Task>
 int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
               Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
   auto const perturbation = pl::random::AnyPerturbation::named(o.perturbation);
-  TrainingRun run(o, program, model, task.objective, perturbation, task.train, runtime,
-                  [&] { return task.evaluate(model, runtime, perturbation); });
-  describe(o, model, trained, task.train.size(), task.test_size(), task.describe());
+  check_activations(o, model, task.objective, perturbation, task.train, task.test(), runtime);
+  TrainingRun run(
+      o, program, model, task.objective, perturbation, task.train, runtime,
+      [&] { return describe_run(o, program, task); },
+      [&] { return task.evaluate(model, runtime, perturbation); });
+  print_model(o, "OPT", model, trained);
+  std::cout << "data     " << task.train.size() << " texts to train on, " << task.test().size()
+            << " to test on\n"
+            << task.describe();
   run.before();
   print_sample(o, model, tokenizer, task.sample_prompt(), runtime);
   run.train();
@@ -83,14 +95,10 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
     print_sample(o, model, tokenizer, task.sample_prompt(), runtime);
   }
   std::cout << task.table();
-  run.print_results();
   if (!o.predictions.empty()) {
     task.write_predictions(o.predictions);
-    std::cout << "predictions in  " << o.predictions.string() << '\n';
   }
-  if (!o.out.empty()) {
-    std::cout << "model in        " << o.out.string() << '\n';
-  }
+  run.print_results();
   return run.status();
 }
 
@@ -145,16 +153,19 @@ int run_task(CausalOptions const& o, char const* program) {
 
 } // namespace detail
 
-/// Trains and evaluates as the options say, for the program of that name. Returns its exit status.
-template <class Task>
+/// Trains and evaluates as the options say, for the program of that name, with storages that are only read
+/// where it has adapters. Returns its exit status.
+template <class Task, bool Adapters>
 int run_causal(CausalOptions const& o, char const* program) {
   bool const whole = o.adapter == "none" || o.merge;
   check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
-  if (o.storage == "i8") {
-    return detail::run_task<Task, pl::i8>(o, program);
-  }
-  if (o.storage == "i4") {
-    return detail::run_task<Task, pl::i4>(o, program);
+  if constexpr (Adapters) {
+    if (o.storage == "i8") {
+      return detail::run_task<Task, pl::i8>(o, program);
+    }
+    if (o.storage == "i4") {
+      return detail::run_task<Task, pl::i4>(o, program);
+    }
   }
   if (o.storage == "f16") {
     return detail::run_task<Task, pl::f16>(o, program);

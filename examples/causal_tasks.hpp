@@ -24,9 +24,6 @@ namespace examples {
 
 using Tokenizer = pl::text::AnyTokenizer;
 
-/// A batch for evaluation; more only costs memory.
-inline constexpr std::size_t evaluation_batch = 16;
-
 /// Every token of texts, or of answers to questions.
 class TextTask {
 public:
@@ -56,7 +53,7 @@ public:
   Objective objective;
   std::vector<Objective::Example> train;
 
-  [[nodiscard]] std::size_t test_size() const noexcept { return test_.examples.size(); }
+  [[nodiscard]] std::vector<Objective::Example> const& test() const noexcept { return test_.examples; }
   [[nodiscard]] std::string describe() const {
     return answers_ ? pl::concat("prompt   ", o_.prompt, " + ", o_.answer, "  (the answer is predicted)\n")
                     : "";
@@ -90,6 +87,21 @@ public:
   }
   [[nodiscard]] std::string table() const { return {}; }
 
+  /// For the header of a journal.
+  [[nodiscard]] pl::io::Json describe_objective() const {
+    return {{"name", answers_ ? "answer" : "text"},
+            {"template", o_.prompt},
+            {"answer", o_.answer},
+            {"max_tokens", max_tokens_},
+            {"overlap", o_.overlap}};
+  }
+  void add_examples(pl::train::ExamplesDigest& digest) const {
+    for (Objective::Example const& example : train) {
+      digest.add(example.ids);
+      digest.add(example.first);
+    }
+  }
+
 private:
   struct Texts {
     std::vector<pl::train::NextTokenExample> examples;
@@ -119,7 +131,7 @@ private:
       pl::train::CausalText const whole(tokenizer_, max_tokens_);
       pl::text::PromptTemplate const form(template_, pl::text::MaskSlot::optional);
       pl::text::require_no_mask(form, template_);
-      pl::text::Dataset const data = read_rows(o_, file, {});
+      pl::text::Dataset const data = read_rows(o_, file);
       for (pl::text::Example const& row : data.examples) {
         auto const fields = fields_of(data, row);
         nlohmann::ordered_json shown;
@@ -155,6 +167,7 @@ public:
         objective(tokenizer, unescape(o.prompt), labels_.words, max_tokens) {
     pl::require(o.answer.empty(), "--answer and --label-words are two different tasks; give one of them");
     pl::require(o.train_size == 0, "--train-size is for texts and answers; with --label-words use --k-shot");
+    pl::require(o.where.empty(), "--where is for texts and answers; with --label-words the labels choose");
     LabelledData data = read_labelled(o, labels_);
     train = encode(data.train);
     test_ = encode(data.test);
@@ -170,7 +183,7 @@ public:
   Objective objective;
   std::vector<Objective::Example> train;
 
-  [[nodiscard]] std::size_t test_size() const noexcept { return test_.size(); }
+  [[nodiscard]] std::vector<Objective::Example> const& test() const noexcept { return test_; }
   [[nodiscard]] std::string describe() const {
     std::string text = "prompt   " + o_.prompt + "  (";
     for (std::size_t i = 0; i < labels_.names.size(); ++i) {
@@ -187,12 +200,7 @@ public:
   Score evaluate(Model const& model, pl::Runtime& runtime, P const& perturbation) {
     last_ = pl::train::evaluate(objective, model, std::span<Objective::Example const>(test_),
                                 evaluation_batch, runtime, perturbation);
-    auto const metrics = pl::train::compute_metrics(last_.labels, last_.predictions, objective.classes());
-    return {.loss = last_.loss,
-            .accuracy = metrics.accuracy,
-            .macro_f1 = metrics.macro_f1,
-            .words = pl::concat("accuracy ", percent(metrics.accuracy), "  macro-F1 ",
-                                percent(metrics.macro_f1), "  loss ", pl::train::fixed(last_.loss, 3))};
+    return score_of(last_, objective.classes());
   }
 
   /// As finetune_classifier's; a score is the mean of ln p over the candidate's tokens.
@@ -202,6 +210,17 @@ public:
   [[nodiscard]] std::string table() const {
     auto const metrics = pl::train::compute_metrics(last_.labels, last_.predictions, objective.classes());
     return "\n" + pl::train::confusion_table(metrics, labels_.names) + "\n";
+  }
+
+  /// For the header of a journal.
+  [[nodiscard]] pl::io::Json describe_objective() const {
+    return {{"name", "candidates"}, {"template", o_.prompt}, {"candidates", o_.label_words}};
+  }
+  void add_examples(pl::train::ExamplesDigest& digest) const {
+    for (Objective::Example const& example : train) {
+      digest.add(example.ids);
+      digest.add(example.label);
+    }
   }
 
 private:

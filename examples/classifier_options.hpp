@@ -23,6 +23,9 @@ struct ClassifierOptions {
   std::string label_column = "label";
   std::string prompt = "{text} It was {mask}.";
   std::vector<std::string> label_words;
+  std::string pooling = "mean", head_start = "means";
+  std::int64_t head_steps = 3000;
+  double head_rate = 1e-3;
   std::int64_t k_shot = 0; ///< 0: all
   std::int64_t test_size = 600;
   std::int64_t steps = 1000;
@@ -55,7 +58,7 @@ inline constexpr std::int64_t most_examples = 1'000'000'000;
 inline void add_data(CLI::App& app, ClassifierOptions& o) {
   app.option_defaults()->group("Model and data");
   app.add_option("--model", o.model,
-                 "Directory of a RoBERTa or an OPT: config.json, model.safetensors, tokenizer files")
+                 "Directory of a BERT, RoBERTa or OPT: config.json, model.safetensors, tokenizer files")
       ->required()
       ->type_name("DIR");
   app.add_option("--data", o.data, "Labelled texts: .tsv or .csv with a header, or .jsonl")
@@ -75,8 +78,7 @@ inline void add_data(CLI::App& app, ClassifierOptions& o) {
       ->type_name("TEXT");
   app.add_option("--label-words", o.label_words,
                  "A word for each label, as in ham=personal,spam=commercial; each must be a single token of "
-                 "the model")
-      ->required()
+                 "the model. Without them a classification head is trained, for the labels of the data")
       ->delimiter(',')
       ->type_name("LABEL=WORD,...");
   app.add_option("--k-shot", o.k_shot, "Examples of each class to train on (default: all)")
@@ -91,6 +93,29 @@ inline void add_data(CLI::App& app, ClassifierOptions& o) {
       ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
       ->type_name("N");
+}
+
+inline void add_head(CLI::App& app, ClassifierOptions& o) {
+  app.option_defaults()->group("Classification head, without --label-words");
+  app.add_option("--pooling", o.pooling,
+                 "What a new head sees: the mean of the tokens, or the first one, \"cls\", through the "
+                 "model's pooler")
+      ->check(one_of({"mean", "cls"}))
+      ->capture_default_str()
+      ->type_name("KIND");
+  app.add_option("--head-start", o.head_start, "Where a new head starts: at the class means, or at zero")
+      ->check(one_of({"means", "zero"}))
+      ->capture_default_str()
+      ->type_name("WHAT");
+  app.add_option("--head-steps", o.head_steps,
+                 "Steps of a new head alone, before --steps: the texts are read only once for all of them")
+      ->check(whole_number(0, most_steps))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--head-rate", o.head_rate, "Their learning rate, which falls linearly")
+      ->check(number(false))
+      ->capture_default_str()
+      ->type_name("RATE");
 }
 
 inline void add_training(CLI::App& app, ClassifierOptions& o) {
@@ -185,19 +210,23 @@ inline void add_results(CLI::App& app, ClassifierOptions& o) {
 /// Reads the command line; of an option given twice the last one counts. Returns false with an exit status in
 /// `status` when there is nothing to do (--help) or something is wrong, which is then said in one line.
 inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status) {
-  CLI::App app("Fine-tunes a masked language model (RoBERTa) as a text classifier by forward\n"
+  CLI::App app("Fine-tunes a language model (BERT, RoBERTa) as a text classifier by forward\n"
                "passes alone (MeZO). A class's score is that of its label word in the place of\n"
-               "{mask}.\n\n"
+               "{mask}; without label words, that of a head on the encoder, for models that have\n"
+               "no masked-language-model head.\n\n"
                "  finetune_classifier --model roberta-large --data sms.tsv \\\n"
                "    --text-column SMS --label-column Label \\\n"
                "    --template 'This is a {mask} message: {text}' \\\n"
                "    --label-words ham=personal,spam=commercial --out mine\n\n"
+               "  finetune_classifier --model all-MiniLM-L6-v2 --data sms.tsv \\\n"
+               "    --text-column SMS --label-column Label --steps 0 --out mine\n\n"
                "Ctrl-C ends the training after the step under way, and writes what there is.",
                "finetune_classifier");
   app.formatter_fn(help_text);
   app.set_help_flag();
   app.option_defaults()->take_last();
   detail::add_data(app, options);
+  detail::add_head(app, options);
   detail::add_training(app, options);
   detail::add_machine(app, options);
   add_phone(app, options.phone);

@@ -13,9 +13,10 @@ int main(int argc, char** argv) {
     return status;
   }
   try {
+    examples::settle(options.phone, options.threads);
     return options.label_words.empty()
-               ? examples::run_causal<examples::TextTask>(options, "finetune_causal")
-               : examples::run_causal<examples::ChoiceTask>(options, "finetune_causal");
+               ? examples::run_causal<examples::TextTask, true>(options, "finetune_causal")
+               : examples::run_causal<examples::ChoiceTask, true>(options, "finetune_causal");
   } catch (std::bad_alloc const&) {
     std::cerr << "finetune_causal: out of memory; try a smaller --batch or --max-tokens, or --storage f16\n";
     return 1;

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// A training with what a program shows and writes of it: progress, figures, curves, and how it ended.
+// A training with what a program shows and writes of it: progress, figures, curves, a journal, and how it
+// ended.
 #pragma once
 
 #include "classifier_options.hpp"
+#include "result_files.hpp"
+#include "run_journal.hpp"
 #include <pocketllm/pocketllm.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <functional>
 #include <iomanip>
 #include <iostream>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -29,27 +36,92 @@ inline std::string percent(double share) {
   return pocketllm::concat(std::fixed, std::setprecision(1), 100.0 * share, " %");
 }
 
-/// Trains `model` on `examples` as the options say. `evaluate` is asked before, after, and in between.
+/// A classifier's.
+inline Score score_of(pocketllm::train::Evaluation const& result, std::size_t classes) {
+  auto const metrics = pocketllm::train::compute_metrics(result.labels, result.predictions, classes);
+  return {.loss = result.loss,
+          .accuracy = metrics.accuracy,
+          .macro_f1 = metrics.macro_f1,
+          .words = pocketllm::concat(
+              "accuracy ", percent(metrics.accuracy), "  macro-F1 ", percent(metrics.macro_f1), "  loss ",
+              std::isnan(result.loss) ? "nan" : pocketllm::train::fixed(result.loss, 3))};
+}
+
+/// "model    DIR: RoBERTa, 5.4 million weights, all trained, 22 MB as f32"
+template <class Model>
+void print_model(ClassifierOptions const& o, std::string_view title, Model const& model,
+                 std::size_t trained) {
+  std::size_t const parameters = pocketllm::tensor::parameter_count(model);
+  auto const millions = [](std::size_t count) {
+    return pocketllm::concat(std::setprecision(3), static_cast<double>(count) / 1e6, " million");
+  };
+  std::cout << "model    " << o.model.string() << ": " << title << ", " << millions(parameters)
+            << " weights, " << (trained == parameters ? "all" : millions(trained)) << " trained, "
+            << pocketllm::train::format_bytes(pocketllm::tensor::weight_bytes(model)) << " as " << o.storage
+            << '\n';
+}
+
+/// A batch for evaluation; more only costs memory.
+inline constexpr std::size_t evaluation_batch = 32;
+
+/// Runs the largest batches once, to see what their activations take, if there is a memory budget.
 template <class Model, class Objective, class P>
+void check_activations(ClassifierOptions const& o, Model const& model, Objective const& objective,
+                       P const& perturbation, std::vector<typename Objective::Example> const& train,
+                       std::vector<typename Objective::Example> const& test, pocketllm::Runtime& runtime) {
+  if (o.phone.memory_budget == 0) {
+    return;
+  }
+  std::size_t const weights = pocketllm::tensor::weight_bytes(model);
+  check_memory(o.phone, weights, 0, o.storage);
+  auto const run = [&](auto const& examples, std::size_t count, auto const& points) {
+    std::vector<std::size_t> largest(examples.size());
+    std::iota(largest.begin(), largest.end(), std::size_t{0});
+    std::sort(largest.begin(), largest.end(),
+              [&](std::size_t a, std::size_t b) { return examples[a].ids.size() > examples[b].ids.size(); });
+    largest.resize(std::min(largest.size(), count));
+    std::ignore = objective(model, objective.batch(examples, largest),
+                            pocketllm::random::perturb(perturbation, points), runtime);
+  };
+  run(test, evaluation_batch, std::span(&pocketllm::random::origin, 1));
+  run(train, static_cast<std::size_t>(o.batch),
+      pocketllm::optimize::TwoPoint{static_cast<float>(o.epsilon), o.seed}.points(0));
+  check_memory(o.phone, weights, runtime.workspace().capacity_bytes(), o.storage);
+}
+
+/// Trains `model` on `examples` as the options say. `evaluate` is asked before, after, and in between.
+template <class Model, class Objective, class P, class Team = pocketllm::train::Alone>
 class TrainingRun {
 public:
   using Examples = std::vector<typename Objective::Example>;
+  using Trainer = pocketllm::train::Trainer<Model, Objective, P, pocketllm::optimize::TwoPoint,
+                                            pocketllm::optimize::Sgd, Team>;
 
+  /// `description` is what a journal's header says; called only when there is one.
   TrainingRun(ClassifierOptions const& options, std::string program, Model& model, Objective const& objective,
               P const& perturbation, Examples const& examples, pocketllm::Runtime& runtime,
-              std::function<Score()> evaluate)
+              std::function<pocketllm::train::RunDescription()> description, std::function<Score()> evaluate,
+              Team team = {})
       : o_(options), program_(std::move(program)), model_(model), objective_(objective),
-        perturbation_(perturbation), examples_(examples), runtime_(runtime), evaluate_(std::move(evaluate)) {
+        perturbation_(perturbation), examples_(examples), runtime_(runtime),
+        description_(std::move(description)), evaluate_(std::move(evaluate)), team_(team) {
     if (!o_.metrics.empty()) {
-      log_.emplace(o_.metrics);
+      using Open = pocketllm::train::MetricsLog::Open;
+      log_.emplace(o_.metrics, o_.journal.resume ? Open::append : Open::replace);
     }
   }
 
   /// The first evaluation, which is the only one when there are no steps to do.
   void before() {
     began_ = pocketllm::train::steady_seconds();
-    report(o_.steps > 0 ? "before" : "result", test(0));
+    if (o_.steps > 0) {
+      prepare();
+    }
+    report(o_.steps == 0 ? "result" : first_ > 0 ? "there" : "before", test(first_));
   }
+
+  /// Asked for by a signal.
+  [[nodiscard]] pocketllm::train::StopCondition const& stop() const noexcept { return stop_; }
 
   /// All steps. The first Ctrl-C ends the training after the step that is under way.
   void train() {
@@ -70,19 +142,29 @@ public:
     }
   }
 
-  /// Time and memory, and where the figures and curves are.
+  /// Time and memory, and where everything is that was written.
   void print_results() const {
     if (o_.steps > 0) {
       std::cout << "training took   " << pocketllm::train::format_duration(seconds_) << '\n';
     }
     std::cout << "peak memory     "
               << pocketllm::train::format_bytes(pocketllm::train::peak_resident_memory()) << '\n';
+    if (!o_.predictions.empty()) {
+      std::cout << "predictions in  " << o_.predictions.string() << '\n';
+    }
     if (log_) {
       std::cout << "figures in      " << o_.metrics.string() << '\n';
     }
     if (!o_.plot.empty()) {
       pocketllm::train::write_svg(o_.plot, curve_);
       std::cout << "curves in       " << o_.plot.string() << '\n';
+    }
+    if (!o_.out.empty()) {
+      std::cout << "model in        " << o_.out.string() << '\n';
+    }
+    if (journal_) {
+      std::cout << "journal in      " << o_.journal.file.string() << '\n'
+                << "weights         " << weights_digest_ << '\n';
     }
   }
 
@@ -137,7 +219,8 @@ private:
     }
   }
 
-  pocketllm::train::Outcome run_steps() {
+  /// Makes the trainer; begins the journal, or goes on with it.
+  void prepare() {
     namespace pl = pocketllm;
     pl::optimize::Schedule const schedule{
         pl::optimize::Schedule::parse(o_.schedule), static_cast<float>(o_.learning_rate),
@@ -149,18 +232,39 @@ private:
     pl::train::BatchOrder order(std::move(lengths), {.batch_size = static_cast<std::size_t>(o_.batch),
                                                      .seed = o_.seed,
                                                      .group_by_length = o_.group_by_length});
-    pl::train::Trainer trainer(
+    trainer_.emplace(
         model_, objective_, std::span<typename Objective::Example const>(examples_), perturbation_,
         pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed},
         pl::optimize::Sgd{static_cast<float>(o_.learning_rate), static_cast<float>(o_.weight_decay)},
-        schedule, std::move(order), runtime_);
-    pl::train::Progress progress(
-        std::cout, schedule.steps,
-        {.interactive = pl::train::is_terminal(1), .width = pl::train::terminal_width(1)});
-    return trainer.run(0, stop_, [&](pl::train::StepReport const& step) {
+        schedule, std::move(order), runtime_, static_cast<std::size_t>(o_.micro_batches), team_);
+    if constexpr (requires { team_.same(std::string()); }) {
+      pl::require(team_.same(pl::io::digest_text(pl::io::digest(model_, runtime_))),
+                  "the processes have read different weights from ", o_.model.string());
+    }
+    if (!o_.journal.file.empty()) {
+      journal_.emplace(o_.journal, model_, *trainer_, description_(), runtime_, team_, std::cout);
+      first_ = journal_->first();
+      if (journal_->past() != nullptr) {
+        for (auto const& step : journal_->past()->steps()) {
+          curve_.losses.push_back({static_cast<double>(step.step + 1), static_cast<double>(step.loss)});
+        }
+      }
+    }
+  }
+
+  pocketllm::train::Outcome run_steps() {
+    namespace train = pocketllm::train;
+    train::Progress progress(
+        std::cout, static_cast<std::uint64_t>(o_.steps),
+        {.interactive = train::is_terminal(1), .width = train::terminal_width(1), .first = first_});
+    train::Outcome const outcome = trainer_->run(first_, stop_, [&](train::StepReport const& step) {
       after_step(step, progress);
       return true;
     });
+    if (journal_) {
+      weights_digest_ = journal_->finish(outcome);
+    }
+    return outcome;
   }
 
   void after_step(pocketllm::train::StepReport const& step, pocketllm::train::Progress& progress) {
@@ -178,6 +282,7 @@ private:
     if (o_.eval_every != 0 && done % static_cast<std::uint64_t>(o_.eval_every) == 0) {
       progress.note(pocketllm::concat("step ", done, "  ", test(done).words));
     }
+    pocketllm::train::rest(pacing_, step.seconds, stop_);
   }
 
   ClassifierOptions const& o_;
@@ -187,8 +292,15 @@ private:
   P perturbation_;
   Examples const& examples_;
   pocketllm::Runtime& runtime_;
+  std::function<pocketllm::train::RunDescription()> description_;
   std::function<Score()> evaluate_;
+  Team team_;
   pocketllm::train::StopFlag stop_;
+  pocketllm::train::Pacing pacing_ = pacing(o_.phone, std::cout);
+  std::optional<Trainer> trainer_;
+  std::optional<RunJournal<Model, Trainer, Team>> journal_;
+  std::uint64_t first_ = 0; ///< step
+  std::string weights_digest_;
   pocketllm::train::Outcome outcome_;
   std::optional<pocketllm::train::MetricsLog> log_;
   std::string log_error_;

@@ -18,6 +18,7 @@
 #include <pocketllm/io/journal.hpp>
 #include <pocketllm/io/load.hpp>
 #include <pocketllm/io/save.hpp>
+#include <pocketllm/io/save_classifier.hpp>
 #include <pocketllm/layers/attention.hpp>
 #include <pocketllm/layers/causal_attention.hpp>
 #include <pocketllm/layers/embedding.hpp>
@@ -27,6 +28,7 @@
 #include <pocketllm/models/batch.hpp>
 #include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/causal_batch.hpp>
+#include <pocketllm/models/class_head.hpp>
 #include <pocketllm/models/generate.hpp>
 #include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/prefixed.hpp>
@@ -47,14 +49,18 @@
 #include <pocketllm/text/label_word.hpp>
 #include <pocketllm/text/load_tokenizer.hpp>
 #include <pocketllm/text/prompt_template.hpp>
+#include <pocketllm/text/sentence.hpp>
 #include <pocketllm/text/split.hpp>
 #include <pocketllm/train/batches.hpp>
 #include <pocketllm/train/candidate_choice.hpp>
 #include <pocketllm/train/causal_text.hpp>
+#include <pocketllm/train/classification_head.hpp>
 #include <pocketllm/train/confusion_table.hpp>
 #include <pocketllm/train/cores.hpp>
 #include <pocketllm/train/device_state.hpp>
 #include <pocketllm/train/evaluate.hpp>
+#include <pocketllm/train/features.hpp>
+#include <pocketllm/train/head_start.hpp>
 #include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/merge.hpp>
 #include <pocketllm/train/metrics.hpp>

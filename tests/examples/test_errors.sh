@@ -58,7 +58,7 @@ with_model damaged
 expect_early_error 1 'the file is truncated or damaged, fetch it again'
 sed 's/"model_type": *"roberta"/"model_type": "gpt2"/' "$model/config.json" >damaged/config.json
 with_model damaged
-expect_early_error 1 'damaged/config.json: model_type is "gpt2"; supported is "roberta"'
+expect_early_error 1 'damaged/config.json: model_type is "gpt2"; supported are "bert" and "roberta"'
 with_model "$model/config.json"
 expect_early_error 1 'is not a directory; expected a directory with config.json'
 

@@ -4,15 +4,15 @@
 
 for flag in --help -h; do
   run "$flag"
-  expect_success 'Fine-tunes a masked language model'
+  expect_success 'Fine-tunes a language model'
 done
-for option in --model --data --test-data --text-column --label-column --template --label-words --k-shot \
+for option in --model --data --test-data --text-column --label-column --template --label-words --pooling --head-start --head-steps --head-rate --k-shot \
   --test-size --max-tokens --steps --batch --learning-rate --epsilon --schedule --warm-up --weight-decay \
   --perturbation --train --seed --group-by-length --storage --threads --out --metrics --plot --predictions \
   --eval-every --help; do
   [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
 done
-[ "$(grep -c '(required)' out.txt)" -eq 3 ] || complain 'not three required options'
+[ "$(grep -c '(required)' out.txt)" -eq 2 ] || complain 'not two required options'
 expect_success '(default: 1e-06)'
 expect_success '(default: {text} It was {mask}.)'
 [ -z "$(grep -E '.{81}' out.txt)" ] || complain 'a line is wider than 80 columns'

@@ -12,6 +12,7 @@ namespace pocketllm::models {
 /// Positions count from 0, padding or not.
 struct BertFamily {
   static constexpr EncoderNames names{.title = "BERT",
+                                      .class_name = "Bert",
                                       .model_type = "bert",
                                       .masked_dense = "cls.predictions.transform.dense",
                                       .masked_norm = "cls.predictions.transform.LayerNorm",

@@ -20,6 +20,7 @@ namespace pocketllm::models {
 /// The names that a family has for itself and for the tensors of its heads.
 struct EncoderNames {
   std::string_view title;      ///< for messages: "BERT"
+  std::string_view class_name; ///< how transformers' classes begin: "Bert"
   std::string_view model_type; ///< of config.json, and the first part of the encoder's names: "bert"
   std::string_view masked_dense, masked_norm; ///< of the masked-language-model head
   std::string_view masked_scores;             ///< before ".bias" and ".decoder"
@@ -88,16 +89,10 @@ private:
     return static_cast<std::size_t>(F::first_position(pad_id));
   }
 
-  /// "BertForMaskedLM" and so on: what stands behind the family's own name.
+  /// What stands behind the family's own name in "BertForMaskedLM" and so on.
   [[nodiscard]] static std::string_view kind_of(std::string_view architecture) {
-    std::size_t const own = F::names.title.size();
-    bool const same =
-        std::equal(architecture.begin(),
-                   architecture.begin() + static_cast<std::ptrdiff_t>(std::min(own, architecture.size())),
-                   F::names.title.begin(), F::names.title.end(), [](char a, char b) {
-                     return (a | 0x20) == (b | 0x20);
-                   }); // "RoBERTa" is "Roberta" in class names
-    return same ? architecture.substr(own) : std::string_view();
+    return architecture.starts_with(F::names.class_name) ? architecture.substr(F::names.class_name.size())
+                                                         : "";
   }
 
   void read_head(nlohmann::json const& json) {
@@ -118,7 +113,6 @@ private:
     } else if (kind == "Model") {
       headless = true;
     } else {
-      std::string const own = name.substr(0, name.size() - kind.size());
       require(
           kind == "ForMaskedLM" || kind == "ForPreTraining", "architectures names ", name,
           "; supported are ...ForMaskedLM, ...ForPreTraining, ...ForSequenceClassification and ...Model of ",

@@ -11,6 +11,7 @@ namespace pocketllm::models {
 /// Positions count from pad_id + 1; a padding token within a sequence has pad_id and does not count.
 struct RobertaFamily {
   static constexpr EncoderNames names{.title = "RoBERTa",
+                                      .class_name = "Roberta",
                                       .model_type = "roberta",
                                       .masked_dense = "lm_head.dense",
                                       .masked_norm = "lm_head.layer_norm",

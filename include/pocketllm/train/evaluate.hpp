@@ -23,6 +23,17 @@ struct Evaluation {
   double loss = 0.0;                    ///< mean cross-entropy
 };
 
+/// Indices of all examples, the shortest first: batches of similar length.
+template <class Example>
+[[nodiscard]] std::vector<std::size_t> order_by_length(std::span<Example const> examples) {
+  std::vector<std::size_t> order(examples.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return examples[a].ids.size() < examples[b].ids.size();
+  });
+  return order;
+}
+
 /// Evaluates all examples, `batch_size` of similar length at a time. The model is only read. Throws Error for
 /// a batch size of 0.
 template <class Objective, class Model, random::Perturbation P = random::Gaussian>
@@ -30,11 +41,7 @@ template <class Objective, class Model, random::Perturbation P = random::Gaussia
                                   std::span<typename Objective::Example const> examples,
                                   std::size_t batch_size, Runtime& runtime, P const& perturbation = {}) {
   require(batch_size > 0, "a batch size of 0; ask for at least 1 example");
-  std::vector<std::size_t> order(examples.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return examples[a].ids.size() < examples[b].ids.size();
-  });
+  std::vector<std::size_t> order = order_by_length(examples);
   std::size_t const classes = objective.classes();
   Evaluation result{std::vector<std::size_t>(examples.size()), std::vector<std::size_t>(examples.size()),
                     std::vector<float>(examples.size() * classes), 0.0};

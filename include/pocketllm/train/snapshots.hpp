@@ -144,9 +144,11 @@ private:
     }
     require(fits, name, ": holds other tensors than those that are trained");
     tensor::for_each_tensor(model, [&](auto& tensor) {
-      if (tensor.trained()) {
-        std::span<std::byte const> const bytes = file.content.find(tensor.name())->bytes;
-        std::memcpy(tensor.mutable_data(), bytes.data(), bytes.size());
+      if constexpr (requires { tensor.mutable_data(); }) { // others are never trained
+        if (tensor.trained()) {
+          std::span<std::byte const> const bytes = file.content.find(tensor.name())->bytes;
+          std::memcpy(tensor.mutable_data(), bytes.data(), bytes.size());
+        }
       }
     });
   }
