@@ -13,6 +13,7 @@
 #include <iostream>
 #include <new>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -20,13 +21,14 @@ namespace {
 namespace pl = pocketllm;
 using benchmarks::StepFigures, benchmarks::StepOptions;
 
-/// Model, data and clock, for one storage type and one kind of direction.
-template <class T, class P>
+using Directions = pl::random::AnyPerturbation;
+
+/// Model, data and clock.
+template <class Model, class Task>
 class Run {
 public:
-  explicit Run(StepOptions const& options)
-      : o_(options), runtime_(static_cast<std::size_t>(options.threads)),
-        model_(benchmarks::make_model<T>(options.model, runtime_)),
+  Run(StepOptions const& options, Model& model, std::size_t trained, pl::Runtime& runtime)
+      : o_(options), runtime_(runtime), model_(model), trained_(trained),
         task_(model_.config(), static_cast<std::size_t>(options.batch),
               static_cast<std::size_t>(options.tokens)) {}
 
@@ -37,7 +39,7 @@ public:
     StepFigures figures;
     for (std::uint64_t step = 0; step <= static_cast<std::uint64_t>(o_.steps); ++step) {
       double const begin = pl::train::steady_seconds();
-      static_cast<void>(task_(model_, pl::random::unperturbed<P>(), runtime_));
+      static_cast<void>(task_(model_, pl::random::unperturbed<Directions>(), runtime_));
       double const middle = pl::train::steady_seconds();
       double const update = one_step(estimator, step, figures);
       double const end = pl::train::steady_seconds();
@@ -70,18 +72,21 @@ private:
 
   void describe(StepFigures& figures) {
     figures.threads = runtime_.pool().size();
-    figures.operations = benchmarks::forward_operations(model_.config(), static_cast<std::size_t>(o_.batch),
-                                                        static_cast<std::size_t>(o_.tokens), task_.words());
+    figures.operations = task_.operations(model_.config());
+    figures.trained = trained_;
     figures.parameters = pl::tensor::parameter_count(model_);
     figures.weights_bytes = pl::tensor::weight_bytes(model_);
     figures.peak_rss_bytes = pl::train::peak_resident_memory();
+    figures.private_dirty_bytes = pl::train::private_dirty_memory();
   }
 
   StepOptions const& o_;
-  pl::Runtime runtime_;
-  pl::models::Roberta<T> model_;
-  benchmarks::MaskedTask task_;
-  P perturbation_;
+  pl::Runtime& runtime_;
+  Model& model_;
+  std::size_t trained_;
+  Task task_;
+  Directions perturbation_ =
+      Directions::named(o_.perturbation == "none" ? pl::random::Gaussian::name : o_.perturbation);
   pl::optimize::Sgd update_{.learning_rate = 1e-6F}; // MeZO's for a large model
 };
 
@@ -110,28 +115,62 @@ private:
   std::optional<pl::io::OutputFile> file_;
 };
 
-template <class T, class P>
-void run_with(StepOptions const& options) {
+template <class Task, class Model>
+void run_model(StepOptions const& options, Model& model, std::size_t trained, pl::Runtime& runtime) {
   auto const points = static_cast<std::size_t>(options.points);
-  Run<T, P> run(options);
+  Run<Model, Task> run(options, model, trained, runtime);
   Output output(options); // here, to find out before the measurement that it cannot be written
   output.write(options.perturbation == "none" ? run.measure(benchmarks::WithoutNoise{points})
                                               : run.measure(benchmarks::Pairs{points / 2}));
 }
 
 template <class T>
-void run_as(StepOptions const& options) {
-  return options.perturbation == "rademacher" ? run_with<T, pl::random::Rademacher>(options)
-                                              : run_with<T, pl::random::Gaussian>(options);
+void run_roberta(StepOptions const& options, pl::Runtime& runtime) {
+  auto model = benchmarks::make_model<T>(options.model, runtime);
+  run_model<benchmarks::MaskedTask>(options, model, pl::tensor::parameter_count(model), runtime);
+}
+
+template <class T>
+void run_opt(StepOptions const& options, pl::Runtime& runtime) {
+  bool const frozen = options.adapter != "none";
+  auto model = benchmarks::make_opt<pl::layers::Lora<T>>(options.model, frozen, runtime);
+  if (options.adapter == "prefix") {
+    std::vector<std::int32_t> const start{2, 3, 4, 5, 6}; // any tokens
+    pl::models::Prefixed prefixed(std::move(model), start, runtime);
+    return run_model<benchmarks::CausalTask>(options, prefixed, prefixed.prefix().size(), runtime);
+  }
+  if (frozen) {
+    pl::layers::add_lora(model, {.targets = "*.q_proj,*.v_proj"});
+  }
+  std::size_t const trained = options.perturbation == "none"
+                                  ? pl::tensor::parameter_count(model)
+                                  : pl::optimize::select_trained(model, frozen ? "*.lora_?.weight" : "*");
+  run_model<benchmarks::CausalTask>(options, model, trained, runtime);
+}
+
+template <class T>
+void run_as(StepOptions const& options, pl::Runtime& runtime) {
+  if (benchmarks::is_opt(options.model)) {
+    return run_opt<T>(options, runtime);
+  }
+  if constexpr (pl::tensor::FloatStorage<T>) {
+    pl::require(options.adapter == "none", "--adapter is for an OPT here");
+    return run_roberta<T>(options, runtime);
+  }
+  pl::fail("--storage ", options.storage, " is for an OPT under an adapter here");
 }
 
 void run(StepOptions const& options) {
   pl::require(options.perturbation == "none" || options.points % 2 == 0, "--points ", options.points,
               ": points come in pairs; give an even number, or --perturbation none");
-  if (options.storage == "f16") {
-    return run_as<pl::f16>(options);
+  pl::Runtime runtime(static_cast<std::size_t>(options.threads));
+  if (options.storage == "i8" || options.storage == "i4") {
+    return options.storage == "i8" ? run_as<pl::i8>(options, runtime) : run_as<pl::i4>(options, runtime);
   }
-  return options.storage == "bf16" ? run_as<pl::bf16>(options) : run_as<float>(options);
+  if (options.storage == "f16") {
+    return run_as<pl::f16>(options, runtime);
+  }
+  return options.storage == "bf16" ? run_as<pl::bf16>(options, runtime) : run_as<float>(options, runtime);
 }
 
 } // namespace

@@ -15,6 +15,7 @@ namespace benchmarks {
 struct StepOptions {
   std::string model = "roberta-large";
   std::string storage = "f32";
+  std::string adapter = "none";
   std::string perturbation = "gaussian";
   std::int64_t points = 2;
   std::int64_t batch = 8;
@@ -30,16 +31,24 @@ using examples::one_of, examples::whole_number;
 
 inline void add_step(CLI::App& app, StepOptions& o) {
   app.option_defaults()->group("What a step is");
-  app.add_option(
-         "--model", o.model,
-         "roberta-large, roberta-base or tiny, on random weights; or a directory with config.json and "
-         "model.safetensors")
+  app.add_option("--model", o.model,
+                 "roberta-large, roberta-base, tiny, opt-1.3b or opt-125m, on random weights; or a directory "
+                 "with config.json and "
+                 "model.safetensors")
       ->capture_default_str()
       ->type_name("NAME|DIR");
-  app.add_option("--storage", o.storage, "Weights in memory: f32, f16 or bf16")
-      ->check(one_of({"f32", "f16", "bf16"}))
+  app.add_option("--storage", o.storage,
+                 "Weights in memory: f32, f16 or bf16; of an OPT under an adapter i8 or i4 too")
+      ->check(one_of({"f32", "f16", "bf16", "i8", "i4"}))
       ->capture_default_str()
       ->type_name("TYPE");
+  app.add_option(
+         "--adapter", o.adapter,
+         "What is trained of an OPT: none for all weights, lora for terms of rank 8 at query and value, "
+         "prefix for 5 tokens in front")
+      ->check(one_of({"none", "lora", "prefix"}))
+      ->capture_default_str()
+      ->type_name("KIND");
   app.add_option("--perturbation", o.perturbation,
                  "Random directions: gaussian or rademacher; with none all points are the weights "
                  "themselves, and there is no update")

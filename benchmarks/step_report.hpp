@@ -25,7 +25,8 @@ struct StepFigures {
   double update_seconds = 0.0;  ///< of which the update
   double operations = 0.0;      ///< of one forward pass
   double loss = 0.0;            ///< at the first point of the last step: that there was something to compute
-  std::size_t threads = 0, parameters = 0, weights_bytes = 0, peak_rss_bytes = 0;
+  std::size_t threads = 0, parameters = 0, trained = 0, weights_bytes = 0, peak_rss_bytes = 0;
+  std::size_t private_dirty_bytes = 0; ///< behind the last step: what the system cannot drop
 };
 
 /// The middle of `values`, or of the two in the middle their mean. There must be one.
@@ -49,6 +50,7 @@ struct StepFigures {
   nlohmann::ordered_json const json{{"program", "bench_step"},
                                     {"model", o.model},
                                     {"storage", o.storage},
+                                    {"adapter", o.adapter},
                                     {"perturbation", o.perturbation},
                                     {"points", o.points},
                                     {"batch", o.batch},
@@ -58,8 +60,10 @@ struct StepFigures {
                                     {"processor", processor_name()},
                                     {"compiler", compiler_name()},
                                     {"parameters", f.parameters},
+                                    {"trained", f.trained},
                                     {"weights_bytes", f.weights_bytes},
                                     {"peak_rss_bytes", f.peak_rss_bytes},
+                                    {"private_dirty_bytes", f.private_dirty_bytes},
                                     {"forward_seconds", f.forward_seconds},
                                     {"step_seconds", f.step_seconds},
                                     {"update_seconds", f.update_seconds},
@@ -89,8 +93,11 @@ inline void print(std::ostream& out, StepOptions const& o, StepFigures const& f)
   using pocketllm::concat, pocketllm::train::format_bytes;
   bool const noise = o.perturbation != "none";
   double const millions = static_cast<double>(f.parameters) / 1e6;
-  out << "model     " << o.model << ": " << concat(std::setprecision(4), millions)
-      << " million weights, all trained, " << format_bytes(f.weights_bytes) << " as " << o.storage << '\n'
+  out << "model     " << o.model << ": " << concat(std::setprecision(4), millions) << " million weights, "
+      << (f.trained == f.parameters
+              ? "all"
+              : concat(std::setprecision(4), static_cast<double>(f.trained) / 1e6, " million"))
+      << " trained, " << format_bytes(f.weights_bytes) << " as " << o.storage << '\n'
       << "machine   " << processor_name() << ", " << counted(f.threads, "thread") << '\n'
       << "forward   " << in_words(f.forward_seconds) << "  (" << o.batch << " x " << o.tokens
       << " tokens, 1 point, no noise)\n"
@@ -102,7 +109,8 @@ inline void print(std::ostream& out, StepOptions const& o, StepFigures const& f)
     out << "  update  " << in_words(f.update_seconds) << '\n';
   }
   out << "speed     " << concat(std::setprecision(3), gflops(o, f)) << " gflops\n"
-      << "memory    " << format_bytes(f.peak_rss_bytes) << " at its peak\n";
+      << "memory    " << format_bytes(f.peak_rss_bytes) << " at its peak, "
+      << format_bytes(f.private_dirty_bytes) << " private and dirty at the end\n";
 }
 
 } // namespace benchmarks

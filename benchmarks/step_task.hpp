@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// What bench_step trains: a choice between two words at a mask, on random tokens, at any number of points.
+// What bench_step trains, on random tokens: a choice between two words at a mask, or all next tokens.
 #pragma once
 
+#include "step_model.hpp"
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/core/split_mix.hpp>
 #include <pocketllm/models/batch.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/train/next_token.hpp>
 #include <pocketllm/train/objective.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -51,13 +54,55 @@ public:
                                                 labels_);
   }
 
-  /// Words whose scores are computed.
-  [[nodiscard]] std::size_t words() const noexcept { return words_.size(); }
+  /// Of a forward pass.
+  [[nodiscard]] double operations(pocketllm::models::RobertaConfig const& config) const {
+    std::size_t const tokens = batch_.tokens() / batch_.size();
+    return forward_operations(config, batch_.size(), tokens, words_.size());
+  }
 
 private:
   pocketllm::models::Batch batch_;
   std::vector<std::size_t> masks_, labels_;
   std::array<std::int32_t, 2> words_{};
+};
+
+/// The loss of train::CausalText on random tokens: `tokens` of each sequence are read, and the one behind
+/// each is predicted.
+class CausalTask {
+public:
+  CausalTask(pocketllm::models::OptConfig const& config, std::size_t sequences, std::size_t tokens)
+      : sequences_(sequences), tokens_(tokens) {
+    pocketllm::require(tokens <= config.max_tokens(), "--tokens ", tokens, ": the model has positions for ",
+                       config.max_tokens());
+    std::vector<pocketllm::train::NextTokenExample> examples(sequences);
+    std::uint64_t drawn = 0;
+    for (auto& example : examples) {
+      for (std::size_t i = 0; i <= tokens; ++i) {
+        example.ids.push_back(
+            static_cast<std::int32_t>(pocketllm::split_mix(/*seed=*/0, drawn++) % config.vocabulary));
+      }
+    }
+    std::vector<std::size_t> all(sequences);
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    batch_ = loss_.batch(examples, all);
+  }
+
+  /// The mean loss at each point.
+  template <class Model, pocketllm::random::Perturbation P>
+  [[nodiscard]] std::vector<float> operator()(Model const& model, pocketllm::random::Perturbed<P> const& at,
+                                              pocketllm::Runtime& runtime) const {
+    return loss_(model, batch_, at, runtime);
+  }
+
+  /// Of a forward pass.
+  [[nodiscard]] double operations(pocketllm::models::OptConfig const& config) const {
+    return forward_operations(config, sequences_, tokens_);
+  }
+
+private:
+  pocketllm::train::NextTokenLoss loss_;
+  pocketllm::train::NextTokenLoss::Batch batch_;
+  std::size_t sequences_, tokens_;
 };
 
 /// The mean of two-point estimates along `pairs` directions (n-SPSA of MeZO, arXiv 2305.17333, definition 1):

@@ -20,9 +20,9 @@ namespace pocketllm::train {
 
 namespace detail {
 
-/// A field of Linux' /proc/self/status in bytes, e.g. "VmHWM:    81234 kB"; 0 where there is none.
-[[nodiscard]] inline std::size_t proc_status_bytes(std::string_view field) {
-  std::ifstream status("/proc/self/status");
+/// A field of a file of Linux' /proc/self in bytes, e.g. "VmHWM:    81234 kB"; 0 where there is none.
+[[nodiscard]] inline std::size_t proc_bytes(char const* file, std::string_view field) {
+  std::ifstream status(file);
   std::string word;
   while (status >> word) {
     std::size_t kibibytes = 0;
@@ -51,14 +51,14 @@ namespace detail {
   return task_info(mach_task_self(), MACH_TASK_BASIC_INFO, words, &count) == KERN_SUCCESS ? info.resident_size
                                                                                           : 0;
 #else
-  return detail::proc_status_bytes("VmRSS:");
+  return detail::proc_bytes("/proc/self/status", "VmRSS:");
 #endif
 }
 
 /// The most that resident_memory() has been since the process began, in bytes; 0 where the system does not
 /// tell.
 [[nodiscard]] inline std::size_t peak_resident_memory() {
-  if (std::size_t const peak = detail::proc_status_bytes("VmHWM:"); peak != 0) {
+  if (std::size_t const peak = detail::proc_bytes("/proc/self/status", "VmHWM:"); peak != 0) {
     return peak;
   }
   rusage usage{};
@@ -70,6 +70,12 @@ namespace detail {
 #else
   return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
 #endif
+}
+
+/// Memory that is this process's alone and was written, which the system can neither share nor drop (it kills
+/// programs for such), in bytes; 0 where the system does not tell. Linux and Android.
+[[nodiscard]] inline std::size_t private_dirty_memory() {
+  return detail::proc_bytes("/proc/self/smaps_rollup", "Private_Dirty:");
 }
 
 /// A number of bytes with decimal units, as in "81 MB" or "1.55 GB".
