@@ -15,3 +15,22 @@ install(FILES cmake/pocketllm-config.cmake cmake/dependencies.cmake cmake/dispat
   ${CMAKE_CURRENT_BINARY_DIR}/pocketllm-config-version.cmake DESTINATION ${pocketllm_package_dir})
 install(DIRECTORY cmake/dispatch DESTINATION ${pocketllm_package_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# For pkg-config. Its folder is written relative to the file, so that what is installed can be moved.
+set(pocketllm_pc_dir ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}/${pocketllm_pc_dir}
+  OUTPUT_VARIABLE pocketllm_prefix)
+configure_file(cmake/pocketllm.pc.in ${CMAKE_CURRENT_BINARY_DIR}/pocketllm.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/pocketllm.pc DESTINATION ${pocketllm_pc_dir})
+
+# `cpack` makes a .deb of it.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME libpocketllm-dev)
+set(CPACK_PACKAGE_CONTACT "the authors of pocketllm")
+set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_CURRENT_SOURCE_DIR}/LICENSE)
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE all)
+set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libeigen3-dev (>= 3.4), libxsimd-dev (>= 8.0), nlohmann-json3-dev (>= 3.10)")
+include(CPack)

@@ -44,16 +44,6 @@ inline bool is_plain_text(std::filesystem::path const& file) {
   return file.extension() == ".txt" || file.extension() == ".md";
 }
 
-/// A command line cannot hold a line end easily: \n stands for one, \\ for a backslash.
-inline std::string unescape(std::string_view text) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    bool const escape = text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == 'n' || text[i + 1] == '\\');
-    result += escape ? (text[++i] == 'n' ? '\n' : '\\') : text[i];
-  }
-  return result;
-}
-
 /// The rows of a table that --where asks for, each once.
 inline pl::text::Dataset read_rows(CausalOptions const& o, std::filesystem::path const& file,
                                    Labels const& labels) {
@@ -128,6 +118,29 @@ inline Parts split(CausalOptions const& o, std::size_t count, bool in_order) {
               " wanted for training; ask for fewer");
   auto const middle = order.begin() + static_cast<std::ptrdiff_t>(held);
   return {{middle, middle + static_cast<std::ptrdiff_t>(wanted)}, {order.begin(), middle}};
+}
+
+/// Labelled rows to train and to test on: as many of each class to test on, and with --k-shot to train on.
+struct LabelledData {
+  pl::text::Dataset train, test;
+};
+
+inline LabelledData read_labelled(CausalOptions const& o, Labels const& labels) {
+  pl::text::Dataset all = read_rows(o, o.data, labels);
+  LabelledData data;
+  if (o.test_data.empty()) {
+    std::size_t const per_class = static_cast<std::size_t>(o.test_size) / labels.names.size();
+    pl::require(per_class != 0, "--test-size ", o.test_size, " is fewer than one example for each of ",
+                labels.names.size(), " classes");
+    pl::text::Split parts = pl::text::held_out(all, per_class, o.seed);
+    data = {std::move(parts.rest), std::move(parts.held_out)};
+  } else {
+    data = {std::move(all), read_rows(o, o.test_data, labels)};
+  }
+  if (o.k_shot != 0) {
+    data.train = pl::text::k_shot(data.train, static_cast<std::size_t>(o.k_shot), o.seed);
+  }
+  return data;
 }
 
 } // namespace examples

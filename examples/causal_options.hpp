@@ -18,7 +18,11 @@ struct CausalOptions : ClassifierOptions {
   std::int64_t min_tokens = 2; ///< shorter texts are left out
   std::int64_t overlap = 0;    ///< of the windows over a text file
   std::string adapter = "none";
-  std::int64_t prefix_tokens = 5;  ///< as in MeZO
+  std::int64_t prefix_tokens = 5; ///< as in MeZO
+  std::int64_t lora_rank = 8;     ///< this and the next two as in MeZO
+  double lora_alpha = 16.0;
+  std::string lora_targets = "*.q_proj,*.v_proj";
+  bool merge = false;              ///< write the whole model, the adapter in its weights
   std::string prompt_for_sample;   ///< empty: the tokenizer's beginning of a text
   std::int64_t sample_tokens = 30; ///< 0: no sample
   double temperature = 0.8;
@@ -64,11 +68,17 @@ inline void add_causal_data(CLI::App& app, CausalOptions& o) {
                  "ham=personal,spam=commercial; words or texts of several tokens")
       ->delimiter(',')
       ->type_name("LABEL=TEXT,...");
-  app.add_option("--test-size", o.test_size, "Texts to hold out when there is no --test-data")
+  app.add_option("--k-shot", o.k_shot,
+                 "With --label-words: examples of each class to train on (default: all)")
+      ->check(whole_number(1, most_examples))
+      ->type_name("N");
+  app.add_option("--test-size", o.test_size,
+                 "Texts to hold out when there is no --test-data; with --label-words as many of each class")
       ->check(whole_number(1, most_examples))
       ->capture_default_str()
       ->type_name("N");
-  app.add_option("--train-size", o.train_size, "Texts to train on (default: all others)")
+  app.add_option("--train-size", o.train_size,
+                 "Without --label-words: texts to train on (default: all others)")
       ->check(whole_number(1, most_examples))
       ->type_name("N");
   app.add_option("--max-tokens", o.max_tokens, "Texts are cut to this, or windows have so many tokens")
@@ -88,11 +98,26 @@ inline void add_causal_data(CLI::App& app, CausalOptions& o) {
 inline void add_adapter(CLI::App& app, CausalOptions& o) {
   app.option_defaults()->group("Training");
   app.add_option("--adapter", o.adapter,
-                 "none trains the model's weights, prefix the keys and values of some tokens in front; "
-                 "--epsilon 1e-1 --learning-rate 1e-2 suit a prefix")
-      ->check(one_of({"none", "prefix"}))
+                 "none trains the model's weights, lora terms of low rank beside them, prefix the keys and "
+                 "values of some tokens in front. --learning-rate 1e-3 suits lora, --epsilon 1e-1 "
+                 "--learning-rate 1e-2 a prefix")
+      ->check(one_of({"none", "lora", "prefix"}))
       ->capture_default_str()
       ->type_name("KIND");
+  app.add_option("--lora-rank", o.lora_rank, "Rank of the terms")
+      ->check(whole_number(1, 512))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--lora-alpha", o.lora_alpha, "Terms are scaled by this over their rank")
+      ->check(number(false))
+      ->capture_default_str()
+      ->type_name("X");
+  app.add_option("--lora-targets", o.lora_targets,
+                 "Layers that get a term: names as in the model's file without .weight, * for any characters")
+      ->capture_default_str()
+      ->type_name("NAMES");
+  app.add_flag("--merge", o.merge,
+               "With --adapter lora: --out gets the whole model, the terms in its weights");
   app.add_option("--prefix-tokens", o.prefix_tokens, "Tokens of the prefix")
       ->check(whole_number(1, 10'000))
       ->capture_default_str()
@@ -132,7 +157,7 @@ inline bool parse(int argc, char** argv, CausalOptions& options, int& status) {
   detail::add_causal_data(app, options);
   detail::add_training(app, options);
   detail::add_adapter(app, options);
-  detail::add_machine(app, options);
+  detail::add_machine(app, options, true);
   detail::add_results(app, options);
   detail::add_sample(app, options);
   app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end

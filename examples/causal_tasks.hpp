@@ -154,11 +154,11 @@ public:
       : o_(o), tokenizer_(tokenizer), labels_(parse_labels(o.label_words)),
         objective(tokenizer, unescape(o.prompt), labels_.words, max_tokens) {
     pl::require(o.answer.empty(), "--answer and --label-words are two different tasks; give one of them");
-    pl::text::Dataset const all = read_rows(o, o.data, labels_);
-    Parts const parts = split(o, all.size(), false);
-    train = encode(pl::text::subset(all, parts.train));
-    test_data_ = o.test_data.empty() ? pl::text::subset(all, parts.test) : read_rows(o, o.test_data, labels_);
-    test_ = encode(test_data_);
+    pl::require(o.train_size == 0, "--train-size is for texts and answers; with --label-words use --k-shot");
+    LabelledData data = read_labelled(o, labels_);
+    train = encode(data.train);
+    test_ = encode(data.test);
+    test_data_ = std::move(data.test);
   }
 
 private:

@@ -55,7 +55,7 @@ inline constexpr std::int64_t most_examples = 1'000'000'000;
 inline void add_data(CLI::App& app, ClassifierOptions& o) {
   app.option_defaults()->group("Model and data");
   app.add_option("--model", o.model,
-                 "Directory of a RoBERTa: config.json, model.safetensors, tokenizer files")
+                 "Directory of a RoBERTa or an OPT: config.json, model.safetensors, tokenizer files")
       ->required()
       ->type_name("DIR");
   app.add_option("--data", o.data, "Labelled texts: .tsv or .csv with a header, or .jsonl")
@@ -147,11 +147,16 @@ inline void add_training(CLI::App& app, ClassifierOptions& o) {
                "Batches of texts of similar length: of more even size, but less mixed");
 }
 
-inline void add_machine(CLI::App& app, ClassifierOptions& o) {
+inline void add_machine(CLI::App& app, ClassifierOptions& o, bool adapters = false) {
   app.option_defaults()->group("Machine");
-  app.add_option("--storage", o.storage,
-                 "Weights in memory and in --out: f32, or f16 or bf16 in half the memory")
-      ->check(one_of({"f32", "f16", "bf16"}))
+  std::vector<std::string> storages{"f32", "f16", "bf16"};
+  std::string text = "Weights in memory and in --out: f32, or f16 or bf16 in half the memory";
+  if (adapters) {
+    storages.insert(storages.end(), {"i8", "i4"});
+    text += "; under an --adapter i8 or i4 too, in a quarter and a seventh";
+  }
+  app.add_option("--storage", o.storage, text)
+      ->check(one_of(storages))
       ->capture_default_str()
       ->type_name("TYPE");
   app.add_option("--threads", o.threads, "0 for as many as the machine has")

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -71,6 +72,16 @@ inline bool parse_or_explain(CLI::App& app, int argc, char** argv, int& status) 
     return false;
   }
   return true;
+}
+
+/// A command line cannot hold a line end easily: \n stands for one, \\ for a backslash.
+inline std::string unescape(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    bool const escape = text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == 'n' || text[i + 1] == '\\');
+    result += escape ? (text[++i] == 'n' ? '\n' : '\\') : text[i];
+  }
+  return result;
 }
 
 } // namespace examples

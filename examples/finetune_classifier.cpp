@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fine-tunes a RoBERTa as a text classifier by forward passes alone: finetune_classifier --help
+// Fine-tunes a RoBERTa, or an OPT, as a text classifier by forward passes alone: finetune_classifier --help
 // With EXAMPLES_MPI it is finetune_classifier_mpi, for several processes that share the batches of each step.
+#include "causal_run.hpp"
 #include "classifier_options.hpp"
 #include "result_files.hpp"
 #include <pocketllm/pocketllm.hpp>
@@ -17,6 +18,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,9 @@ namespace pl = pocketllm;
 namespace {
 
 using Options = examples::ClassifierOptions;
+using examples::Labels;
+using examples::parse_labels;
+using examples::percent;
 using Objective = pl::train::MaskedPrompt<pl::text::AnyTokenizer>;
 using Examples = std::vector<Objective::Example>;
 #if defined(EXAMPLES_MPI)
@@ -32,23 +37,6 @@ using Team = pl::train::MpiTeam;
 #else
 using Team = pl::train::Alone;
 #endif
-
-/// Labels and their words, from "label=word".
-struct Labels {
-  std::vector<std::string> names, words;
-};
-
-Labels parse_labels(std::vector<std::string> const& pairs) {
-  Labels labels;
-  for (std::string const& pair : pairs) {
-    std::size_t const sign = pair.find('=');
-    pl::require(sign != std::string::npos && sign != 0 && sign + 1 != pair.size(), "--label-words: \"", pair,
-                "\" is not label=word; write e.g. spam=commercial,ham=personal");
-    labels.names.push_back(pair.substr(0, sign));
-    labels.words.push_back(pair.substr(sign + 1));
-  }
-  return labels;
-}
 
 struct Data {
   pl::text::Dataset train, test;
@@ -103,10 +91,6 @@ Examples encode(Objective const& objective, pl::text::Dataset const& data) {
     examples.push_back(objective.encode(fields, example.class_index));
   }
   return examples;
-}
-
-std::string percent(double share) {
-  return pl::concat(std::fixed, std::setprecision(1), 100.0 * share, " %");
 }
 
 std::string millions(std::size_t count) {
@@ -168,12 +152,14 @@ private:
       examples.resize(std::min(examples.size(), count));
       return examples;
     };
-    pl::train::evaluate(objective_, model_, largest(test_, test_batch), test_batch, runtime_, P{});
+    std::ignore =
+        pl::train::evaluate(objective_, model_, largest(test_, test_batch), test_batch, runtime_, P{});
     Examples const batch = largest(train_, static_cast<std::size_t>(o_.batch));
     std::vector<std::size_t> indices(batch.size());
     std::iota(indices.begin(), indices.end(), std::size_t{0});
     auto const points = pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed}.points(0);
-    objective_(model_, objective_.batch(batch, indices), pl::random::perturb(P{}, points), runtime_);
+    std::ignore =
+        objective_(model_, objective_.batch(batch, indices), pl::random::perturb(P{}, points), runtime_);
     examples::check_memory(o_.phone, weights, runtime_.workspace().capacity_bytes(), o_.storage);
   }
 
@@ -426,6 +412,9 @@ int run_with(Options const& options) {
 }
 
 int run(Options const& options) {
+  if (examples::is_causal(options.model)) {
+    return examples::run_causal<examples::ChoiceTask>(examples::as_choice(options), "finetune_classifier");
+  }
   if (options.storage == "f16") {
     return run_with<pl::f16>(options);
   }

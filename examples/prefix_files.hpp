@@ -14,8 +14,8 @@
 
 namespace examples {
 
-inline constexpr char const* adapter_config_file = "adapter_config.json";
-inline constexpr char const* adapter_weights_file = "adapter_model.safetensors";
+using pocketllm::train::adapter_config_file;
+using pocketllm::train::adapter_weights_file;
 
 namespace detail {
 

@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -46,8 +47,9 @@ inline void check_file(std::string const& option, std::filesystem::path const& f
                      ": is in the directory of --out, which is replaced as a whole; choose another place");
 }
 
-/// Throws Error when io::save would refuse to write or to replace the directory `out`. An empty path is none.
-inline void check_model_directory(std::filesystem::path const& out) {
+/// Throws Error when the directory `out` cannot be written, or holds something else than what replaces it,
+/// which has a file `marker`. An empty path is none.
+inline void check_directory(std::filesystem::path const& out, std::string_view marker) {
   namespace fs = std::filesystem;
   if (out.empty()) {
     return;
@@ -59,9 +61,11 @@ inline void check_model_directory(std::filesystem::path const& out) {
     pocketllm::require(fs::is_directory(out, error), name, ": is not a directory; choose another name");
     pocketllm::require(!fs::equivalent(out, fs::current_path(error), error), name,
                        ": is the current directory, which cannot be replaced; choose another");
-    bool const model = fs::exists(out / pocketllm::io::config_file, error);
-    pocketllm::require(model || fs::is_empty(out, error), name,
-                       ": holds something else than a model, which saving would replace; choose another");
+    bool const model = marker == pocketllm::io::config_file;
+    bool const same =
+        fs::exists(out / marker, error) && (model || !fs::exists(out / pocketllm::io::config_file, error));
+    pocketllm::require(same || fs::is_empty(out, error), name, ": holds something else than ",
+                       model ? "a model" : "an adapter", ", which saving would replace; choose another");
     for (auto const& entry : fs::directory_iterator(out, error)) {
       pocketllm::require(!entry.is_directory(error), name, ": has a directory ",
                          entry.path().filename().string(), ", which saving would remove; choose another");
@@ -71,14 +75,15 @@ inline void check_model_directory(std::filesystem::path const& out) {
 
 } // namespace detail
 
-/// Throws Error when some result could not be written: better before hours of training than after them.
-inline void check_results(ClassifierOptions const& o) {
+/// Throws Error when some result could not be written: better before hours of training than after them. In
+/// --out will be a model, or else something that has a file `marker`.
+inline void check_results(ClassifierOptions const& o, std::string_view marker = pocketllm::io::config_file) {
   detail::check_file("--metrics", o.metrics, o.out);
   detail::check_file("--plot", o.plot, o.out);
   detail::check_file("--predictions", o.predictions, o.out);
   detail::check_file("--journal", o.journal.file, o.out);
   check_journal(o.journal);
-  detail::check_model_directory(o.out);
+  detail::check_directory(o.out, marker);
 }
 
 /// Writes a file of a JSON object on each line. Throws Error when that cannot be done.

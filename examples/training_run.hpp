@@ -36,9 +36,10 @@ public:
   using Examples = std::vector<typename Objective::Example>;
 
   TrainingRun(ClassifierOptions const& options, std::string program, Model& model, Objective const& objective,
-              Examples const& examples, pocketllm::Runtime& runtime, std::function<Score()> evaluate)
-      : o_(options), program_(std::move(program)), model_(model), objective_(objective), examples_(examples),
-        runtime_(runtime), evaluate_(std::move(evaluate)) {
+              P const& perturbation, Examples const& examples, pocketllm::Runtime& runtime,
+              std::function<Score()> evaluate)
+      : o_(options), program_(std::move(program)), model_(model), objective_(objective),
+        perturbation_(perturbation), examples_(examples), runtime_(runtime), evaluate_(std::move(evaluate)) {
     if (!o_.metrics.empty()) {
       log_.emplace(o_.metrics);
     }
@@ -149,7 +150,7 @@ private:
                                                      .seed = o_.seed,
                                                      .group_by_length = o_.group_by_length});
     pl::train::Trainer trainer(
-        model_, objective_, std::span<typename Objective::Example const>(examples_), P{},
+        model_, objective_, std::span<typename Objective::Example const>(examples_), perturbation_,
         pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed},
         pl::optimize::Sgd{static_cast<float>(o_.learning_rate), static_cast<float>(o_.weight_decay)},
         schedule, std::move(order), runtime_);
@@ -183,6 +184,7 @@ private:
   std::string program_;
   Model& model_;
   Objective const& objective_;
+  P perturbation_;
   Examples const& examples_;
   pocketllm::Runtime& runtime_;
   std::function<Score()> evaluate_;

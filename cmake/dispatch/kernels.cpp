@@ -34,13 +34,18 @@ POCKETLLM_KERNEL(pl::layers::kernel::AttentionHead)
 POCKETLLM_KERNEL(pl::layers::kernel::NormalizeRow)
 POCKETLLM_KERNEL(pl::models::kernel::ScoreRow)
 POCKETLLM_KERNEL(pl::models::kernel::AddScores)
-POCKETLLM_KERNELS_OF(float, pl::random::Gaussian)
-POCKETLLM_KERNELS_OF(float, pl::random::Rademacher)
-POCKETLLM_KERNELS_OF(pl::f16, pl::random::Gaussian)
-POCKETLLM_KERNELS_OF(pl::f16, pl::random::Rademacher)
-POCKETLLM_KERNELS_OF(pl::bf16, pl::random::Gaussian)
-POCKETLLM_KERNELS_OF(pl::bf16, pl::random::Rademacher)
-POCKETLLM_KERNELS_OF_BASE(pl::i8, pl::random::Gaussian)
-POCKETLLM_KERNELS_OF_BASE(pl::i8, pl::random::Rademacher)
-POCKETLLM_KERNELS_OF_BASE(pl::i4, pl::random::Gaussian)
-POCKETLLM_KERNELS_OF_BASE(pl::i4, pl::random::Rademacher)
+
+#define POCKETLLM_KERNELS_OF_ANY(T)                                                                          \
+  POCKETLLM_KERNELS_OF(T, pl::random::Gaussian)                                                              \
+  POCKETLLM_KERNELS_OF(T, pl::random::Rademacher)                                                            \
+  POCKETLLM_KERNELS_OF(T, pl::random::AnyPerturbation)
+#define POCKETLLM_KERNELS_OF_ANY_BASE(T)                                                                     \
+  POCKETLLM_KERNELS_OF_BASE(T, pl::random::Gaussian)                                                         \
+  POCKETLLM_KERNELS_OF_BASE(T, pl::random::Rademacher)                                                       \
+  POCKETLLM_KERNELS_OF_BASE(T, pl::random::AnyPerturbation)
+
+POCKETLLM_KERNELS_OF_ANY(float)
+POCKETLLM_KERNELS_OF_ANY(pl::f16)
+POCKETLLM_KERNELS_OF_ANY(pl::bf16)
+POCKETLLM_KERNELS_OF_ANY_BASE(pl::i8)
+POCKETLLM_KERNELS_OF_ANY_BASE(pl::i4)

@@ -61,15 +61,18 @@ TEST_CASE("rows that a weight does not have are an error that names it") {
   naive::Activations x(1, 2, 8, 0, 3);
   std::vector<float> y(2 * 20);
   Runtime runtime(1);
-  for (auto const& [first, count] : std::vector<std::pair<std::size_t, std::size_t>>{
-           {15, 6}, {20, 1}, {1, 0}, {static_cast<std::size_t>(-1), 2}}) {
-    CAPTURE(first);
-    std::size_t const cols = count == 0 ? 20 : count;
+  struct Rows {
+    std::size_t first, count;
+  };
+  for (Rows const& rows : {Rows{15, 6}, Rows{20, 1}, Rows{1, 0}, Rows{static_cast<std::size_t>(-1), 2}}) {
+    CAPTURE(rows.first);
+    std::size_t const cols = rows.count == 0 ? 20 : rows.count;
     CHECK_THROWS_WITH_AS(
-        tensor::products(tensor::pack(Lanes<float const>(x.view()), runtime),
-                         {tensor::Factor<float>{
-                             w, nullptr, {y.data(), 1, 2, cols}, {}, simd::Activation::none, first, count}},
-                         random::unperturbed(), runtime),
+        tensor::products(
+            tensor::pack(Lanes<float const>(x.view()), runtime),
+            {tensor::Factor<float>{
+                w, nullptr, {y.data(), 1, 2, cols}, {}, simd::Activation::none, rows.first, rows.count}},
+            random::unperturbed(), runtime),
         doctest::Contains("head.weight: the "), Error);
   }
 }

@@ -79,7 +79,7 @@ void check_points(models::Opt<T> const& model, CausalBatch const& batch, P const
   Outputs const still = opt::run(model, batch, runtime);
   for (std::size_t l = 0; l < points.size(); ++l) {
     CAPTURE(l);
-    auto const twin = golden::written_at(model, perturbation, points[l]);
+    auto const twin = golden::written_at<models::Opt<float>>(model, perturbation, points[l]);
     Outputs const expected = opt::run(twin, batch, runtime);
     CHECK(opt::relative_error(lanes.lane(l), expected) <= tolerance);
     if (points[l].coefficient == 0.0F) {

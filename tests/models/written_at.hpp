@@ -25,9 +25,10 @@ inline std::vector<float> copy(Lanes<float const> x) {
   return values;
 }
 
-/// The naive twin of a point: a model of floats into which theta + c z is written, element by element.
-template <template <tensor::WeightStorage> class Model, tensor::WeightStorage T, random::Perturbation P>
-Model<float> written_at(Model<T> const& model, P const& perturbation, random::Point point) {
+/// The naive twin of a point: a model of floats, the Twin, into which theta + c z is written, element by
+/// element.
+template <class Twin, class Model, random::Perturbation P>
+Twin written_at(Model const& model, P const& perturbation, random::Point point) {
   std::vector<std::vector<float>> weights;
   model.for_each_tensor([&](auto const& w) {
     std::vector<float>& values = weights.emplace_back();
@@ -43,7 +44,7 @@ Model<float> written_at(Model<T> const& model, P const& perturbation, random::Po
       }
     }
   });
-  Model<float> twin(model.config());
+  Twin twin(model.config());
   std::size_t next = 0;
   twin.for_each_tensor([&](auto& w) {
     w.allocate();

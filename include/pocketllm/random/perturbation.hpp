@@ -2,6 +2,7 @@
 // What kind of random direction z is: a policy that makes the elements of z, some columns of a row at a time.
 #pragma once
 
+#include <pocketllm/core/error.hpp>
 #include <pocketllm/random/small_fast.hpp>
 #include <pocketllm/random/stream.hpp>
 #include <pocketllm/simd/batch.hpp>
@@ -19,7 +20,7 @@ namespace pocketllm::random {
 /// for every architecture A. It may write on to the next multiple of 16, for which `out` has room.
 template <class P>
 concept Perturbation = std::copyable<P> && requires(P const p, Stream stream, std::size_t n, float* out) {
-  { P::name } -> std::convertible_to<std::string_view>;
+  { p.name } -> std::convertible_to<std::string_view>;
   p.template fill<simd::scalar>(stream, n, n, n, out);
 };
 
@@ -78,11 +79,38 @@ struct Rademacher {
   }
 };
 
+/// One of the above, chosen when the program runs: programs that offer both need not be compiled for each.
+/// The choice costs a branch for a block of a row.
+struct AnyPerturbation {
+  std::string_view name = Gaussian::name;
+  bool gaussian = true;
+
+  /// Throws Error for a name that is none of the library's.
+  [[nodiscard]] static AnyPerturbation named(std::string_view name) {
+    for (std::string_view const known : {Gaussian::name, Rademacher::name}) {
+      if (name == known) {
+        return {known, known == Gaussian::name};
+      }
+    }
+    fail("there is no perturbation called ", name, "; there are ", Gaussian::name, " and ", Rademacher::name);
+  }
+
+  template <class A>
+  void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
+    if (gaussian) {
+      Gaussian{}.fill<A>(stream, row, block, count, out);
+    } else {
+      Rademacher{}.fill<A>(stream, row, block, count, out);
+    }
+  }
+};
+
 /// Perturbations of the library itself.
 template <class P>
-inline constexpr bool is_own_perturbation = std::same_as<P, Gaussian> || std::same_as<P, Rademacher>;
+inline constexpr bool is_own_perturbation =
+    std::same_as<P, Gaussian> || std::same_as<P, Rademacher> || std::same_as<P, AnyPerturbation>;
 
-static_assert(Perturbation<Gaussian> && Perturbation<Rademacher>);
+static_assert(Perturbation<Gaussian> && Perturbation<Rademacher> && Perturbation<AnyPerturbation>);
 static_assert(!Perturbation<int> && !Perturbation<Words<simd::scalar>>);
 
 } // namespace pocketllm::random

@@ -25,8 +25,8 @@ namespace pocketllm::train {
 /// `static void parameters(self, f)` that calls f("name", self.member) for each; self is const or not.
 /// Numbers, flags and Schedule::Shape can be parameters. Parts of a user's own become parts in the same way.
 template <class T>
-concept Part = std::default_initializable<T> && requires {
-  { T::name } -> std::convertible_to<std::string_view>;
+concept Part = std::default_initializable<T> && requires(T const part) {
+  { part.name } -> std::convertible_to<std::string_view>;
 };
 static_assert(Part<optimize::Sgd> && Part<optimize::TwoPoint> && Part<random::Gaussian>);
 static_assert(!Part<optimize::Gradient>);
@@ -86,7 +86,7 @@ template <class T>
 template <Part T>
 [[nodiscard]] io::Json describe(T const& part) {
   io::Json json = describe_parameters(part);
-  json["name"] = T::name;
+  json["name"] = part.name;
   return json;
 }
 

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// A causal model trained on a task and evaluated, with all that is printed and written.
+#pragma once
+
+#include "causal_tasks.hpp"
+#include "prefix_files.hpp"
+#include <pocketllm/pocketllm.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace examples {
+
+namespace detail {
+
+template <class W>
+void save(pl::models::Opt<W>& model, CausalOptions const& o, pl::Runtime& runtime) {
+  if (o.adapter == "lora" && !o.merge) {
+    pl::train::save_adapter(model, o.out, {o.model.string()});
+    return;
+  }
+  pl::layers::merge_lora(model, runtime);
+  pl::io::save(model, o.out, {o.model, {}});
+}
+template <class Model>
+void save(pl::models::Prefixed<Model> const& model, CausalOptions const& o, pl::Runtime&) {
+  save_prefix(model, o.out, o.model);
+}
+
+template <class Model>
+void describe(CausalOptions const& o, Model const& model, std::size_t trained, std::size_t examples,
+              std::size_t test_size, std::string const& prompt) {
+  std::size_t const parameters = pl::tensor::parameter_count(model);
+  auto const millions = [](std::size_t count) {
+    return pl::concat(std::setprecision(3), static_cast<double>(count) / 1e6, " million");
+  };
+  std::cout << "model    " << o.model.string() << ": OPT, " << millions(parameters) << " weights, "
+            << (trained == parameters ? "all" : millions(trained)) << " trained, "
+            << pl::train::format_bytes(pl::tensor::weight_bytes(model)) << " as " << o.storage << '\n'
+            << "data     " << examples << " texts to train on, " << test_size << " to test on\n"
+            << prompt;
+}
+
+/// What the model writes, in one line.
+template <class Model>
+void print_sample(CausalOptions const& o, Model const& model, Tokenizer const& tokenizer,
+                  std::vector<std::int32_t> prompt, pl::Runtime& runtime) {
+  if (o.sample_tokens == 0) {
+    return;
+  }
+  std::size_t const most = model.config().max_tokens() - 1; // of which one is left to write
+  prompt.resize(std::min(prompt.size(), most));
+  pl::models::GenerateOptions options{.max_tokens = static_cast<std::size_t>(o.sample_tokens)};
+  options.sampling = {.temperature = static_cast<float>(o.temperature), .top_p = 0.95F, .seed = o.seed};
+  options.eos = tokenizer.special_tokens().eos;
+  std::string text = tokenizer.decode(pl::models::generate(model, prompt, options, runtime), true);
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  std::cout << "sample   " << text << std::endl;
+}
+
+template <class Model, class Task>
+int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
+              Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
+  auto const perturbation = pl::random::AnyPerturbation::named(o.perturbation);
+  TrainingRun run(o, program, model, task.objective, perturbation, task.train, runtime,
+                  [&] { return task.evaluate(model, runtime, perturbation); });
+  describe(o, model, trained, task.train.size(), task.test_size(), task.describe());
+  run.before();
+  print_sample(o, model, tokenizer, task.sample_prompt(), runtime);
+  run.train();
+  if (!o.out.empty()) { // before anything else can go wrong
+    save(model, o, runtime);
+  }
+  run.after();
+  if (o.steps > 0) {
+    print_sample(o, model, tokenizer, task.sample_prompt(), runtime);
+  }
+  std::cout << task.table();
+  run.print_results();
+  if (!o.predictions.empty()) {
+    task.write_predictions(o.predictions);
+    std::cout << "predictions in  " << o.predictions.string() << '\n';
+  }
+  if (!o.out.empty()) {
+    std::cout << "model in        " << o.out.string() << '\n';
+  }
+  return run.status();
+}
+
+/// Tokens of the texts to train on, without what is around them, for a prefix to begin with.
+template <class Examples>
+std::vector<std::int32_t> first_tokens(Examples const& examples, std::size_t count, std::size_t framing) {
+  std::vector<std::int32_t> ids;
+  for (auto const& example : examples) {
+    for (std::size_t i = framing; i < example.ids.size() && ids.size() < count; ++i) {
+      ids.push_back(example.ids[i]);
+    }
+  }
+  pl::require(ids.size() == count, "--prefix-tokens ", count, ": the texts have only ", ids.size(),
+              " tokens to begin with");
+  return ids;
+}
+
+/// What is trained of a model without a prefix: the number of weights.
+template <class Model>
+std::size_t choose_trained(CausalOptions const& o, Model& model) {
+  if (o.adapter == "lora") {
+    pl::layers::add_lora(model, {.rank = static_cast<std::size_t>(o.lora_rank),
+                                 .alpha = static_cast<float>(o.lora_alpha),
+                                 .targets = o.lora_targets,
+                                 .seed = o.seed});
+  }
+  bool const terms = o.adapter == "lora" && o.train == "*";
+  return o.steps == 0 ? 0 : pl::optimize::select_trained(model, terms ? "*.lora_?.weight" : o.train);
+}
+
+template <class Task, class T>
+int run_task(CausalOptions const& o, char const* program) {
+  bool const prefix = o.adapter == "prefix";
+  pl::require(!o.merge || o.adapter == "lora", "--merge: there is nothing to merge without --adapter lora");
+  // weights that stay as they are need no memory of their own where the file has their type
+  auto model = pl::io::load<pl::models::Opt<pl::layers::Lora<T>>>(o.model, {.borrow = o.adapter != "none"});
+  Tokenizer const tokenizer = pl::text::load_tokenizer(o.model);
+  pl::Runtime runtime(static_cast<std::size_t>(o.threads));
+  std::size_t const taken = prefix ? static_cast<std::size_t>(o.prefix_tokens) : 0;
+  std::size_t const positions = model.config().max_tokens();
+  pl::require(taken + 2 <= positions, "--prefix-tokens ", taken, ": the model has positions for ", positions);
+  Task task(o, tokenizer, std::min(static_cast<std::size_t>(o.max_tokens), positions - taken));
+  if (!prefix) {
+    std::size_t const trained = choose_trained(o, model);
+    return run_model(o, program, model, trained, tokenizer, task, runtime);
+  }
+  pl::require(o.train == "*", "--train: with --adapter prefix only the prefix is trained");
+  auto const start = first_tokens(task.train, taken, tokenizer.framing().before.size());
+  pl::models::Prefixed prefixed(std::move(model), start, runtime);
+  return run_model(o, program, prefixed, prefixed.prefix().size(), tokenizer, task, runtime);
+}
+
+} // namespace detail
+
+/// Trains and evaluates as the options say, for the program of that name. Returns its exit status.
+template <class Task>
+int run_causal(CausalOptions const& o, char const* program) {
+  bool const whole = o.adapter == "none" || o.merge;
+  check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
+  if (o.storage == "i8") {
+    return detail::run_task<Task, pl::i8>(o, program);
+  }
+  if (o.storage == "i4") {
+    return detail::run_task<Task, pl::i4>(o, program);
+  }
+  if (o.storage == "f16") {
+    return detail::run_task<Task, pl::f16>(o, program);
+  }
+  return o.storage == "bf16" ? detail::run_task<Task, pl::bf16>(o, program)
+                             : detail::run_task<Task, float>(o, program);
+}
+
+/// Whether a directory holds a model that reads from left to right. One without config.json does not; loading
+/// it says so.
+inline bool is_causal(std::filesystem::path const& model) {
+  std::filesystem::path const file = model / pl::io::config_file;
+  return pl::io::path_exists(file) && pl::io::read_object(file).value("model_type", pl::io::Json()) == "opt";
+}
+
+/// finetune_classifier's options for such a model: what stands before {mask} is the prompt, and each label's
+/// word with what stands behind {mask} is a candidate.
+inline CausalOptions as_choice(ClassifierOptions const& options) {
+  CausalOptions o;
+  static_cast<ClassifierOptions&>(o) = options;
+  constexpr std::string_view mask = "{mask}";
+  std::size_t const at = options.prompt.find(mask);
+  pl::require(at != std::string::npos, "--template: no {mask}; write {mask} where the label word belongs");
+  std::string const behind = options.prompt.substr(at + mask.size());
+  pl::require(behind.find('{') == std::string::npos, "--template: a column behind {mask}; an OPT reads from ",
+              "left to right, so put {mask} behind the text, as in \"{text} It was {mask}.\"");
+  o.prompt = options.prompt.substr(0, at);
+  for (std::string& pair : o.label_words) {
+    pair += behind;
+  }
+  o.sample_tokens = 0;
+  return o;
+}
+
+} // namespace examples

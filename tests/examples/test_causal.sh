@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# finetune_causal on texts, answers and choices, with a prefix, and what generate makes of the results.
+. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/causal.sh"
+number='-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?'
+
+for flag in --help -h; do
+  run "$flag"
+  expect_success 'Fine-tunes a causal language model'
+done
+[ -z "$(grep -E '.{81}' out.txt)" ] || complain 'a line is wider than 80 columns'
+for option in --model --data --where --template --answer --label-words --steps --storage --adapter --prompt; do
+  [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
+done
+
+# Texts: the same for any threads, and what was written is what was evaluated.
+write_texts --steps 6 --threads 1 --out one --metrics m.csv --plot c.svg --predictions p.jsonl --min-tokens 6
+expect_success 'data     60 texts to train on'
+after=$(result_of after)
+[ -n "$after" ] && [ "$(result_of before)" != "$after" ] || complain 'nothing was learnt'
+[ "$(grep -c '^sample ' out.txt)" -eq 2 ] || complain 'not a sample before and after'
+check 'a picture' grep -q '</svg>' c.svg
+[ "$(wc -l <m.csv)" -eq 9 ] || complain 'not a header, two evaluations and six steps'
+line="^\{\"log_probability\":$number,\"tokens\":[0-9]+,\"fields\":\{\"SMS\":\".*\"\}\}\$"
+[ "$(grep -cE "$line" p.jsonl)" -eq "$some" ] || complain 'a prediction is not as expected'
+write_texts --steps 6 --threads 2 --out two --min-tokens 6
+check 'the same weights with two threads' cmp one/model.safetensors two/model.safetensors
+write_texts --steps 0 --model one --min-tokens 6
+[ "$(result_of result)" = "$after" ] || complain "$(result_of result) instead of $after"
+
+# A prefix: only that is written, over one that is there, and generate reads it.
+for steps in 1 3; do
+  write_texts --steps "$steps" --adapter prefix --epsilon 1e-1 --learning-rate 1e-2 --out prefix --storage f16
+  expect_success 'million trained'
+done
+[ "$(find prefix -type f | wc -l)" -eq 2 ] || complain 'not two files of a prefix'
+check 'of the kind' grep -q PREFIX_TUNING prefix/adapter_config.json
+"$generate" --model "$opt" --storage f16 --prompt 'I am' --temperature 0 --max-tokens 8 >plain.txt
+check 'as many tokens' [ -s plain.txt ]
+"$generate" --model "$opt" --storage f16 --prompt 'I am' --temperature 0 --max-tokens 8 --adapter prefix >prefixed.txt
+cmp -s plain.txt prefixed.txt && complain 'the prefix changes nothing'
+echo 'I am' | "$generate" --model "$opt" --storage f16 --temperature 0 --max-tokens 8 >line.txt
+check 'the same from a line' cmp plain.txt line.txt
+"$generate" --model "$opt" --prompt 'I am' --seed 1 >first.txt
+"$generate" --model "$opt" --prompt 'I am' --seed 1 >again.txt
+check 'the same seed, the same text' cmp first.txt again.txt
+
+# LoRA on a base of any storage: only the terms are written, or, merged, the whole model.
+for storage in f32 i8 i4; do
+  write_texts --steps 3 --adapter lora --learning-rate 1e-3 --storage "$storage" --out "lora-$storage"
+  expect_success 'million trained'
+  [ "$(find "lora-$storage" -type f | wc -l)" -eq 2 ] || complain 'not two files of an adapter'
+  "$generate" --model "$opt" --storage "$storage" --prompt 'I am' --max-tokens 4 --adapter "lora-$storage" >lora.txt
+  check 'a text' [ -s lora.txt ]
+done
+write_texts --steps 3 --adapter lora --learning-rate 1e-3 --merge --out merged
+after=$(result_of after)
+write_texts --steps 0 --model merged
+[ "$(result_of result)" = "$after" ] || complain "merged: $(result_of result) instead of $after"
+
+# One text, in windows.
+cut -f2 "$data" | head -n 100 >notes.txt
+run --model "$opt" --data notes.txt --max-tokens 24 --overlap 8 --test-size 4 --steps 1 --batch 4
+expect_success 'to train on, 4 to test on'
+
+# Answers.
+for word in who what where why; do
+  printf '{"question":"%s is it?","answer":"It is %s"}\n' "$word" "$word"
+done >pairs.jsonl
+run --model "$opt" --data pairs.jsonl --text-column question --text-column answer --test-size 2 --batch 2 \
+  --template 'Question: {question}\nAnswer:' --answer ' {answer}' --steps 20 --learning-rate 1e-4 --predictions q.jsonl
+expect_success 'the answer is predicted'
+check 'it learns' [ "$(sed -n 's/^after .*loss //p' out.txt)" != "$(sed -n 's/^before .*loss //p' out.txt)" ]
+[ "$(wc -l <q.jsonl)" -eq 2 ] || complain 'not two predictions'
+
+# Choices, by either program with the same result.
+run --model "$opt" --data "$data" --text-column SMS --label-column Label --template '{text} This message is ' \
+  --label-words ham=personal,spam=commercial --k-shot 4 --test-size 20 --max-tokens "$tokens" --steps 2 --batch 4 \
+  --predictions c.jsonl
+expect_success 'label \ predicted'
+after=$(result_of after)
+[ "$(grep -c '"scores":{"ham":-[0-9.]*,"spam":-[0-9.]*}' c.jsonl)" -eq 20 ] || complain 'not 20 predictions'
+program=$classifier
+run --model "$opt" --data "$data" --text-column SMS --label-column Label --template '{text} This message is {mask}' \
+  --label-words ham=personal,spam=commercial --k-shot 4 --test-size 20 --max-tokens "$tokens" --steps 2 --batch 4
+expect_success 'label \ predicted'
+[ "$(result_of after)" = "$after" ] || complain "$(result_of after) instead of $after"
+finish
