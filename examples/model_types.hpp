@@ -5,6 +5,8 @@
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/float16.hpp>
 #include <pocketllm/io/journal_reader.hpp>
+#include <pocketllm/models/bert.hpp>
+#include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/text/quote.hpp>
 
@@ -20,8 +22,14 @@ void with_model_type(std::string const& type, std::string const& place, F&& f) {
   if (type == "roberta") {
     return f(std::type_identity<pocketllm::models::Roberta<T>>());
   }
+  if (type == "bert") {
+    return f(std::type_identity<pocketllm::models::Bert<T>>());
+  }
+  if (type == "opt") {
+    return f(std::type_identity<pocketllm::models::Opt<T>>());
+  }
   pocketllm::fail(place, ": a model of type ", pocketllm::text::quote(type),
-                  " is not known here; known are: roberta");
+                  " is not known here; known are: roberta, bert, opt");
 }
 
 /// The same with the type and the storage that a journal's header has under "model", as finetune_classifier
