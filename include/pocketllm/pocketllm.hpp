@@ -53,6 +53,7 @@
 #include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/metrics.hpp>
 #include <pocketllm/train/metrics_log.hpp>
+#include <pocketllm/train/pair_similarity.hpp>
 #include <pocketllm/train/progress.hpp>
 #include <pocketllm/train/resources.hpp>
 #include <pocketllm/train/stop.hpp>
