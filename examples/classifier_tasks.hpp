@@ -3,6 +3,7 @@
 #pragma once
 
 #include "labelled_data.hpp"
+#include "sentence_encoder.hpp"
 #include <pocketllm/pocketllm.hpp>
 
 #include <algorithm>
@@ -208,13 +209,8 @@ private:
     if (!new_head_) {
       return io::load<Model>(o.model);
     }
-    auto config = Model::Config::from_json(io::read_object(o.model / io::config_file));
     auto const pooling = pocketllm::models::parse_pooling(o.pooling);
-    config.classes = 0;
-    config.headless = true;
-    config.pooler = pooling == pocketllm::models::Pooling::first_token;
-    Model base(config);
-    io::fill(base, io::Checkpoint::open(o.model));
+    Model base = load_encoder<Model>(o.model, pooling == pocketllm::models::Pooling::first_token);
     return pocketllm::models::with_class_head(std::move(base), classes, pooling);
   }
 

@@ -91,13 +91,8 @@ int run_model(Options const& options) {
 
 template <class T>
 int run_with(Options const& options) {
-  pl::io::require_model_directory(options.model);
-  pl::io::Json const config = pl::io::read_object(options.model / pl::io::config_file);
-  std::string const type = pl::models::read_string(config, "model_type", "roberta");
-  pl::require(type == "bert" || type == "roberta", (options.model / pl::io::config_file).string(),
-              ": model_type is \"", type, "\"; supported are \"bert\", \"opt\" and \"roberta\"");
-  return type == "bert" ? run_model<pl::models::Bert<T>>(options)
-                        : run_model<pl::models::Roberta<T>>(options);
+  return examples::is_bert(options.model) ? run_model<pl::models::Bert<T>>(options)
+                                          : run_model<pl::models::Roberta<T>>(options);
 }
 
 int run(Options const& options) {

@@ -66,6 +66,7 @@
 #include <pocketllm/train/metrics.hpp>
 #include <pocketllm/train/metrics_log.hpp>
 #include <pocketllm/train/pacing.hpp>
+#include <pocketllm/train/pair_similarity.hpp>
 #include <pocketllm/train/part.hpp>
 #include <pocketllm/train/peft.hpp>
 #include <pocketllm/train/progress.hpp>

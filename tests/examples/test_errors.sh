@@ -5,8 +5,6 @@
 # The command line: exit code 2.
 run
 expect_early_error 2 '--model is required'
-run --model "$model" --data "$data"
-expect_early_error 2 '--label-words is required'
 classify --nothing 3
 expect_early_error 2 '--nothing is not known; --help lists the options'
 classify --steps 1 stray

@@ -136,7 +136,7 @@ public:
     bool const masked = names_masked_head(name);
     bool const tied_copy = config_.tied_head && name == std::string(names.masked_scores) + ".decoder.weight";
     return tied_copy || (name.starts_with("pooler.") && !pooler) || (masked && !masked_head_) ||
-           name == "embeddings.position_ids" ||
+           name == "embeddings.position_ids" || (config_.headless && name.starts_with("classifier.")) ||
            name.starts_with("cls.seq_relationship."); // whether two texts follow each other
   }
 

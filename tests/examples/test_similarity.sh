@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# A short run of finetune_similarity: figures before and after, an encoder that loads again, scores that are none.
+. "$(dirname "$0")/common.sh"
+
+printf 'a\tb\tscore\nhello there\tgood morning\t1\nhello\tcall now to win a prize\t0\nok\tfine\t1\nsee you\tfree entry\t0\n' >pairs.tsv
+run --model "$model" --data pairs.tsv --test-data pairs.tsv --steps 3 --batch 4 --learning-rate 1e-4 --out tuned
+expect_success "Spearman's rho"
+[ "$(grep -cE '^(before|after )  accuracy' out.txt)" -eq 2 ] || complain 'not two evaluations'
+after=$(sed -n 's/^after  *//p' out.txt)
+run --model tuned --data pairs.tsv --test-data pairs.tsv --steps 0
+expect_success 'before'
+[ "$(sed -n 's/^before  *//p' out.txt)" = "$after" ] || complain 'the saved encoder is another one'
+printf 'a\tb\tscore\nx\ty\t7\nx\ty\t0\n' >wrong.tsv
+run --model "$model" --data wrong.tsv --test-data pairs.tsv
+expect_error 1 'wrong.tsv:2: score "7" is not a number from 0 to 1'
+finish
