@@ -29,6 +29,7 @@ namespace pocketllm::io {
 /// The cache beside the model, unless another is asked for.
 inline constexpr std::string_view digest_cache_file = ".pocketllm-digest.json";
 
+/// How a digest is found.
 struct DigestOptions {
   /// Where the digest is kept; empty for `digest_cache_file` in the model's directory, and nowhere when that
   /// cannot be written. One file serves one directory.

@@ -32,6 +32,7 @@ struct SyncPolicy {
   std::uint64_t sync_steps = 0; ///< wait for the disk after so many steps, too; 0 for no such limit
 };
 
+/// How a journal is continued.
 struct ResumeOptions {
   SyncPolicy policy = {};
   /// Cut a file that is damaged in its middle, too. All steps from there on have to be made again.

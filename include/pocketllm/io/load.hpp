@@ -44,6 +44,7 @@ struct LoadableExample : tensor::detail::OneTensor {
 static_assert(Loadable<detail::LoadableExample>);
 static_assert(!Loadable<tensor::detail::OneTensor>);
 
+/// How a model is loaded.
 struct LoadOptions {
   /// Leave tensors whose type is the model's in the map of the file instead of copying them: nothing is read
   /// until it is used, and memory is the page cache's: clean pages that the system can drop. A tensor that is

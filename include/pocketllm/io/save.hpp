@@ -21,6 +21,7 @@
 
 namespace pocketllm::io {
 
+/// What is written beside the weights.
 struct SaveOptions {
   /// The directory that the model was loaded from: its config.json and tokenizer files are copied.
   std::filesystem::path source;

@@ -33,6 +33,7 @@ struct DatasetOptions {
   TableOptions table = {};
 };
 
+/// Labelled texts.
 struct Dataset {
   std::string name;                     ///< the file, for messages
   std::vector<std::string> field_names; ///< the text columns

@@ -20,6 +20,7 @@ struct Merge {
 /// Finds the rank and result of a pair of tokens: an open-addressing table, half empty.
 class MergeTable {
 public:
+  /// A pair of tokens that becomes one.
   struct Entry {
     std::int32_t left = -1; ///< -1: empty slot
     std::int32_t right = -1;

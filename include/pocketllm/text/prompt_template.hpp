@@ -235,7 +235,7 @@ private:
       return prompt;
     }
     std::vector<std::size_t> const ends = tokenizer.token_ends(filled.text);
-    Framing const framing = tokenizer.framing();
+    Framing const& framing = tokenizer.framing();
     SpecialTokens const special = tokenizer.special_tokens();
     for (std::size_t const end : filled.mask_ends) {
       auto const at =

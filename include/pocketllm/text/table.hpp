@@ -28,6 +28,7 @@ namespace pocketllm::text {
 /// How a table is written; `automatic` goes by the file's extension: .tsv or .tab, .csv, .jsonl or .ndjson.
 enum class TableFormat { automatic, tsv, csv, json_lines };
 
+/// Which columns of a table are read.
 struct TableOptions {
   TableFormat format = TableFormat::automatic;
   /// Whether the first line of a TSV or CSV file names the columns. Unset: it does, unless every column asked

@@ -15,6 +15,7 @@
 
 namespace pocketllm::train {
 
+/// How examples are put into batches.
 struct BatchOptions {
   std::size_t batch_size = 16;
   std::uint64_t seed = 0;

@@ -12,6 +12,7 @@
 
 namespace pocketllm::train {
 
+/// What a device tells of itself; nothing of what it does not tell.
 struct DeviceState {
   std::optional<double> celsius; ///< the warmest of the battery and the zones of processor and case
   std::optional<double> battery; ///< 0 to 100 %

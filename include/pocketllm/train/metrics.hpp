@@ -20,6 +20,7 @@ struct ClassMetrics {
   std::size_t examples = 0; ///< that are of this class
 };
 
+/// The figures of a classifier on labelled examples.
 struct Metrics {
   std::size_t examples = 0;
   double accuracy = 0.0;

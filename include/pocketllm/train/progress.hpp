@@ -27,6 +27,7 @@ namespace pocketllm::train {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// Where and how often progress is shown.
 struct ProgressOptions {
   bool interactive = false; ///< redraw one line with carriage returns; else plain lines (train/terminal.hpp)
   std::size_t width = 80;   ///< columns of the terminal

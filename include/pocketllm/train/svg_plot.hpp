@@ -22,6 +22,7 @@
 
 namespace pocketllm::train {
 
+/// The curves of a training.
 struct TrainingPlot {
   std::string title = "Training";
   std::string subtitle = {};              ///< below the title, e.g. model and settings; may be empty
