@@ -25,6 +25,7 @@ using examples::Labels;
 
 Labels parse_labels(std::vector<std::string> const& pairs) {
   Labels labels;
+  pl::require(pairs.size() != 1, "a classifier needs at least two label words, not 1");
   for (std::string const& pair : pairs) {
     std::size_t const sign = pair.find('=');
     pl::require(sign != std::string::npos && sign != 0 && sign + 1 != pair.size(), "--label-words: \"", pair,
