@@ -42,6 +42,7 @@ pl::train::RunDescription describe_run(Options const& o, Task const& task,
 template <class Task>
 int run_task(Options const& o) {
   examples::Labels labels = examples::parse_labels(o.label_words);
+  pl::require(labels.names.size() != 1, "a classifier needs at least two label words, not 1");
   examples::LabelledData const data = examples::read_labelled(o, labels);
   labels.names = data.train.classes;
   Task task(o, labels);
