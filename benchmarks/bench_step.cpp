@@ -134,6 +134,9 @@ template <class T>
 void run_opt(StepOptions const& options, pl::Runtime& runtime) {
   bool const frozen = options.adapter != "none";
   auto model = benchmarks::make_opt<pl::layers::Lora<T>>(options.model, frozen, runtime);
+  if (!options.write_model.empty()) {
+    return benchmarks::write_opt(model, options.write_model);
+  }
   if (options.adapter == "prefix") {
     std::vector<std::int32_t> const start{2, 3, 4, 5, 6}; // any tokens
     pl::models::Prefixed prefixed(std::move(model), start, runtime);
@@ -153,6 +156,7 @@ void run_as(StepOptions const& options, pl::Runtime& runtime) {
   if (benchmarks::is_opt(options.model)) {
     return run_opt<T>(options, runtime);
   }
+  pl::require(options.write_model.empty(), "--write-model is for an OPT here");
   if constexpr (pl::tensor::FloatStorage<T>) {
     pl::require(options.adapter == "none", "--adapter is for an OPT here");
     return run_roberta<T>(options, runtime);

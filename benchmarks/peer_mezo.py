@@ -6,8 +6,8 @@
 
 MeZO (arXiv 2305.17333, algorithm 1) as its authors' code runs it: the weights are moved to W + eps z, to W - eps z
 and back by three sweeps, and a fourth one updates them; each sweep makes z anew from the step's seed, a tensor at a
-time. Sweeps are done in place, attention by PyTorch's fused kernel, and the head is computed for the masked tokens
-and the two label words alone, as bench_step does. Needs torch and transformers.
+time. Sweeps are done in place, attention by PyTorch's fused kernel, and RoBERTa's head is computed for the masked tokens
+and the two label words alone, as bench_step does; of an OPT every next token is predicted. Needs torch and transformers.
 """
 import argparse
 import json
@@ -26,6 +26,7 @@ NAMES = {  # (layers, width, heads, feed-forward, vocabulary, positions), as in 
     "roberta-base": (12, 768, 12, 3072, 50265, 514),
     "tiny": (4, 256, 4, 1024, 8192, 258),
 }
+OPT_NAMES = {"opt-1.3b": (24, 2048, 32, 8192), "opt-125m": (12, 768, 12, 3072)}  # the vocabulary is OPT's
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -51,21 +52,46 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def make_model(name: str, dtype: torch.dtype) -> transformers.RobertaForMaskedLM:
+def is_opt(name: str) -> bool:
+    if name in NAMES or name in OPT_NAMES:
+        return name in OPT_NAMES
+    return transformers.AutoConfig.from_pretrained(name).model_type == "opt"
+
+
+def make_model(name: str, dtype: torch.dtype) -> transformers.PreTrainedModel:
     """A model of the named sizes, or that of a directory. Its weights are made in `dtype`: a copy in float32 would
     count to the peak of memory."""
-    if name not in NAMES:
-        return transformers.RobertaForMaskedLM.from_pretrained(name, dtype=dtype).eval()
-    layers, width, heads, feed_forward, vocabulary, positions = NAMES[name]
-    config = transformers.RobertaConfig(
-        num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads, intermediate_size=feed_forward,
-        vocab_size=vocabulary, max_position_embeddings=positions, type_vocab_size=1, layer_norm_eps=1e-5)
+    kind = transformers.OPTForCausalLM if is_opt(name) else transformers.RobertaForMaskedLM
+    if name in OPT_NAMES:
+        layers, width, heads, feed_forward = OPT_NAMES[name]
+        config = transformers.OPTConfig(num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads,
+                                        ffn_dim=feed_forward, word_embed_proj_dim=width)  # fmt: skip
+    elif name in NAMES:
+        layers, width, heads, feed_forward, vocabulary, positions = NAMES[name]
+        config = transformers.RobertaConfig(
+            num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads, intermediate_size=feed_forward,
+            vocab_size=vocabulary, max_position_embeddings=positions, type_vocab_size=1, layer_norm_eps=1e-5)
+    else:
+        return kind.from_pretrained(name, dtype=dtype).eval()
     standard = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        return transformers.RobertaForMaskedLM(config).eval()
+        return kind(config).eval()
     finally:
         torch.set_default_dtype(standard)
+
+
+class CausalTask:
+    """The cross-entropy of all next tokens of random ones: `tokens` are read, and the one behind each is predicted."""
+
+    def __init__(self, config: transformers.OPTConfig, batch: int, tokens: int) -> None:
+        ids = torch.randint(0, config.vocab_size, (batch, tokens + 1), generator=torch.Generator().manual_seed(0))
+        self.ids, self.next = ids[:, :-1], ids[:, 1:].reshape(-1)
+
+    @torch.inference_mode()
+    def __call__(self, model: transformers.OPTForCausalLM) -> float:
+        logits = model(input_ids=self.ids, use_cache=False).logits
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), self.next).item()
 
 
 class Task:
@@ -88,7 +114,7 @@ class Task:
 
 
 class Mezo:
-    def __init__(self, model: transformers.RobertaForMaskedLM, epsilon: float = 1e-3, rate: float = 1e-6) -> None:
+    def __init__(self, model: transformers.PreTrainedModel, epsilon: float = 1e-3, rate: float = 1e-6) -> None:
         self.model, self.epsilon, self.rate = model, epsilon, rate
         self.parameters = list(model.parameters())  # a tied one once
 
@@ -124,9 +150,12 @@ class Mezo:
                 "loss": plus}
 
 
-def forward_operations(config: transformers.RobertaConfig, batch: int, tokens: int) -> float:
+def forward_operations(config: transformers.PretrainedConfig, batch: int, tokens: int) -> float:
     """Two for each multiply-add of linear layers and attention, the last layer for all tokens."""
     width = config.hidden_size
+    if config.model_type == "opt":
+        layer = 4 * width * width + 2 * width * config.ffn_dim + (tokens + 1) * width
+        return 2.0 * batch * tokens * (config.num_hidden_layers * layer + width * config.vocab_size)
     linear = 4 * width * width + 2 * width * config.intermediate_size
     attention = 2 * tokens * width
     head = width * width + 2 * width
@@ -137,7 +166,8 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     imports = status_bytes("VmRSS")
     model = make_model(options.model, DTYPES[options.dtype])
-    task = Task(model.config, options.batch, options.tokens)
+    kind = CausalTask if model.config.model_type == "opt" else Task
+    task = kind(model.config, options.batch, options.tokens)
     mezo = Mezo(model)
     forwards, steps = [], []
     for step in range(options.steps + 1):  # by turns; the first of each warms up and does not count
@@ -173,7 +203,7 @@ def whole_number(least: int):
 def main() -> None:
     parser = argparse.ArgumentParser(description="A training step of MeZO in PyTorch, measured as bench_step does.")
     parser.add_argument("--model", default="roberta-large", metavar="NAME|DIR",
-                        help=", ".join(NAMES) + ", or a directory (default: %(default)s)")
+                        help=", ".join([*NAMES, *OPT_NAMES]) + ", or a directory (default: %(default)s)")
     parser.add_argument("--dtype", default="fp32", choices=DTYPES,
                         help="of weights and arithmetic (default: %(default)s)")
     parser.add_argument("--batch", default=8, type=whole_number(1), metavar="B", help="sequences (default: 8)")
@@ -184,8 +214,8 @@ def main() -> None:
                         help="that count, behind one that warms up (default: 5)")
     parser.add_argument("--json", default="-", metavar="FILE", help="where the figures go (default: stdout)")
     options = parser.parse_args()
-    if options.model not in NAMES and not os.path.isdir(options.model):
-        parser.error(f"--model {options.model}: is no directory; give one, or {', '.join(NAMES)}")
+    if options.model not in [*NAMES, *OPT_NAMES] and not os.path.isdir(options.model):
+        parser.error(f"--model {options.model}: is no directory; give one, or {', '.join([*NAMES, *OPT_NAMES])}")
     longest = NAMES[options.model][5] - 2 if options.model in NAMES else options.tokens
     if options.tokens > longest:
         parser.error(f"--tokens {options.tokens}: the model has positions for {longest}")

@@ -4,13 +4,18 @@
 
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/runtime.hpp>
+#include <pocketllm/io/atomic_directory.hpp>
 #include <pocketllm/io/load.hpp>
+#include <pocketllm/io/output_file.hpp>
+#include <pocketllm/io/safetensors_writer.hpp>
 #include <pocketllm/layers/lora.hpp>
 #include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/tensor/quantize.hpp>
 #include <pocketllm/tensor/update.hpp>
 #include <pocketllm/tensor/visit.hpp>
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -138,6 +143,28 @@ template <class W>
     return model;
   }
   return pocketllm::io::load<Model>(name, {.borrow = frozen});
+}
+
+/// Writes an OPT to a new directory, for this program to read again.
+template <class W>
+void write_opt(pocketllm::models::Opt<W> const& model, std::filesystem::path const& directory) {
+  namespace io = pocketllm::io;
+  auto const& c = model.config();
+  nlohmann::ordered_json const config{{"model_type", "opt"},
+                                      {"hidden_size", c.decoder.width},
+                                      {"num_attention_heads", c.decoder.heads},
+                                      {"num_hidden_layers", c.decoder.layers},
+                                      {"ffn_dim", c.decoder.feed_forward},
+                                      {"vocab_size", c.vocabulary},
+                                      {"max_position_embeddings", c.positions}};
+  io::AtomicDirectory output(directory);
+  io::OutputFile text(output.path() / io::config_file);
+  text.write(config.dump(2) + "\n");
+  text.sync();
+  io::OutputFile weights(output.path() / io::weights_file);
+  io::write_safetensors(weights, io::list_tensors(model), {{"format", "pt"}});
+  weights.sync();
+  output.commit();
 }
 
 /// As for the encoder below; every token but the last of a text is predicted, and attends to those before it.

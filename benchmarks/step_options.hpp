@@ -22,7 +22,8 @@ struct StepOptions {
   std::int64_t tokens = 64;
   std::int64_t threads = 0;
   std::int64_t steps = 5;
-  std::string json; ///< empty: no JSON
+  std::string json;        ///< empty: no JSON
+  std::string write_model; ///< empty: measure
 };
 
 namespace detail {
@@ -81,6 +82,10 @@ inline void add_measurement(CLI::App& app, StepOptions& o) {
       ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
       ->type_name("S");
+  app.add_option("--write-model", o.write_model,
+                 "Write the random weights of an OPT to this directory instead of measuring, to be measured "
+                 "from there by --model DIR")
+      ->type_name("DIR");
   app.add_option("--json", o.json, "Also write all figures and settings; - writes them to stdout instead")
       ->type_name("FILE");
 }

@@ -8,8 +8,8 @@ measure() {
 
 measure --threads 1 --json step.json
 expect_success 'x 2 forwards'
-for key in model storage perturbation points batch tokens threads steps processor compiler parameters \
-  weights_bytes peak_rss_bytes forward_seconds step_seconds update_seconds step_over_forwards gflops loss; do
+for key in model storage adapter perturbation points batch tokens threads steps processor compiler parameters \
+  trained weights_bytes peak_rss_bytes private_dirty_bytes forward_seconds step_seconds update_seconds step_over_forwards gflops loss; do
   [ "$(grep -c "^  \"$key\": " step.json)" -eq 1 ] || complain "$key is not in the JSON once"
 done
 # 5,397,504 weights: the tiny model's, as transformers counts them
@@ -32,6 +32,18 @@ expect_success '"points": 3,'
 measure --model "$model"
 expect_success '5.398 million weights'
 
+opt=$(dirname "$model")/tiny-opt
+for storage in f16 i8 i4; do
+  for adapter in lora prefix; do
+    measure --model "$opt" --storage "$storage" --adapter "$adapter"
+    expect_success "as $storage"
+  done
+done
+measure --model "$opt" --storage f32
+expect_success 'million weights, all trained'
+measure --model "$opt" --storage i8
+expect_early_error 1 'train an adapter on it'
+
 measure --points 3
 expect_early_error 1 '--points 3: points come in pairs; give an even number, or --perturbation none'
 measure --model nowhere
@@ -41,7 +53,11 @@ expect_early_error 1 '--tokens 257: the model has positions for 256'
 measure --json missing/step.json
 expect_early_error 1 'missing/step.json: cannot be opened for writing'
 measure --storage i8
-expect_early_error 2 '--storage: i8 not in {f32,f16,bf16}'
+expect_early_error 1 '--storage i8 is for an OPT under an adapter here'
+measure --storage i6
+expect_early_error 2 '--storage: i6 not in {f32,f16,bf16,i8,i4}'
+measure --adapter lora
+expect_early_error 1 '--adapter is for an OPT here'
 measure --perturbation low-rank
 expect_early_error 2 '--perturbation: low-rank not in {none,gaussian,rademacher}'
 measure --steps 0

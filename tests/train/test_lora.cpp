@@ -117,12 +117,12 @@ TEST_CASE("a base of 8 or 4 bits under an adapter is near the model of floats un
   Case const expected;
   auto eight = io::load<Opt<Lora<i8>>>(base);
   train::load_adapter(eight, adapter);
-  CHECK(golden::relative_error(scores(eight, expected.ids), expected.logits) < 0.02);
+  CHECK(golden::relative_error(scores(eight, expected.ids), expected.logits) < 0.05);
   auto four = io::load<Opt<Lora<i4>>>(base);
   train::load_adapter(four, adapter);
   double const error = golden::relative_error(scores(four, expected.ids), expected.logits);
-  CHECK(error < 0.25);
-  CHECK(error > 0.02);
+  CHECK(error < 0.5);
+  CHECK(error > 0.05);
   Runtime runtime(1);
   CHECK_THROWS_WITH_AS(layers::merge_lora(eight, runtime), doctest::Contains("8 or 4 bits"), Error);
   CHECK_THROWS_WITH_AS(optimize::select_trained(eight, "*"), doctest::Contains("train an adapter"), Error);

@@ -22,8 +22,8 @@
 
 namespace pocketllm::layers {
 
-/// The two factors beside a weight [out, in], called <layer>.lora_A.weight [rank, in] and
-/// <layer>.lora_B.weight [out, rank] as PEFT calls them.
+/// The two factors beside a weight [out, in], called LAYER.lora_A.weight [rank, in] and
+/// LAYER.lora_B.weight [out, rank] as PEFT calls them.
 struct LoraTerm {
   tensor::Tensor<float> down;
   tensor::Tensor<float> up;

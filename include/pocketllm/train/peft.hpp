@@ -88,7 +88,8 @@ template <tensor::HasTensors Model>
 /// The number under `key`, of the pattern that the layer's name is or ends with, or else that for all.
 [[nodiscard]] inline float pattern_value(io::Json const& config, std::string_view layer,
                                          std::string const& patterns, std::string const& key) {
-  for (auto const& [pattern, value] : config.value(patterns, io::Json::object()).items()) {
+  io::Json const exceptions = config.value(patterns, io::Json::object());
+  for (auto const& [pattern, value] : exceptions.items()) {
     if (layer == pattern || layer.ends_with("." + pattern)) {
       return value.get<float>();
     }
