@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests of kernels for several instruction sets: a file arch_*.cpp is compiled once for each (see CMakeLists.txt), with
-// POCKETLLM_TEST_ARCH as its name, and gives its functions out through a table.
+// Tests of kernels for several instruction sets: a file arch_*.cpp is compiled once for each (see
+// CMakeLists.txt), with POCKETLLM_TEST_ARCH as its name, and gives its functions out through a table.
 #pragma once
 
 #include <string_view>

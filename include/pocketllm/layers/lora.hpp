@@ -94,6 +94,7 @@ void for_each_adaptable(Model& model, F&& f) {
   model.for_each_tensor(detail::AdaptableVisitor<F>{f});
 }
 
+/// Which layers get a term, and of what size.
 struct LoraOptions {
   std::size_t rank = 8;
   float alpha = 16.0F;       ///< the term is scaled by alpha / rank

@@ -29,6 +29,7 @@ concept TextGenerator = requires(M const& model, KeyValueCache& cache, std::span
 };
 static_assert(!TextGenerator<KeyValueCache>);
 
+/// How much is written, and how tokens are chosen.
 struct GenerateOptions {
   std::size_t max_tokens = 50; ///< to add; fewer where the model has no positions for so many
   Sampling sampling = {};

@@ -36,8 +36,9 @@ private:
   simd::u32<A> a_, b_, c_, d_;
 };
 
-/// The first `count` columns of a block of a row, and on to the next multiple of 16, each from random words of its
-/// own: out = make(word, second) for vectors of width<A> columns. A perturbation's fill() can be made of this.
+/// The first `count` columns of a block of a row, and on to the next multiple of 16, each from random words
+/// of its own: out = make(word, second) for vectors of width<A> columns. A perturbation's fill() can be made
+/// of this.
 template <class A, class F>
 [[gnu::always_inline]] inline void fill_independent(Stream stream, std::size_t row, std::size_t block,
                                                     std::size_t count, float* out, F make) noexcept {

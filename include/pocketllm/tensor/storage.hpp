@@ -30,12 +30,14 @@ static_assert(!FloatStorage<std::string> && !FloatStorage<i8>);
 /// How the rows of a matrix of codes are laid out: units of T and scales of a row.
 template <class T>
 struct QuantizedLayout {};
+/// Codes of 8 bits: a scale a row.
 template <>
 struct QuantizedLayout<i8> {
   using Scale = float;
   [[nodiscard]] static constexpr std::size_t row_units(std::size_t cols) noexcept { return cols; }
   [[nodiscard]] static constexpr std::size_t row_scales(std::size_t) noexcept { return 1; }
 };
+/// Two codes a byte, and a scale for each group.
 template <>
 struct QuantizedLayout<i4> {
   using Scale = f16;
@@ -77,6 +79,7 @@ template <WeightStorage T>
 struct TableStorage {
   using type = T;
 };
+/// Tables beside matrices of 4 bits have 8.
 template <>
 struct TableStorage<i4> {
   using type = i8;

@@ -27,11 +27,13 @@ namespace pocketllm::train {
 template <text::Tokenizer Tokenizer>
 class CandidateChoice {
 public:
+  /// A prompt and what may follow it.
   struct Example {
     std::vector<std::int32_t> ids; ///< the prompt
     std::vector<std::vector<std::int32_t>> candidates;
     std::size_t label = 0; ///< index of the right candidate
   };
+  /// Some examples, ready for the model.
   struct Batch {
     models::CausalBatch tokens;
     std::vector<models::Target> targets;

@@ -29,6 +29,7 @@ static_assert(!SequenceClassifier<int>);
 template <text::Tokenizer Tokenizer>
 class ClassificationHead {
 public:
+  /// The tokens of a text or a pair of texts.
   struct Example {
     std::vector<std::int32_t> ids, types;
     std::size_t label = 0; ///< index of the class

@@ -144,10 +144,12 @@ public:
 /// The objective of a LinearClassifier on features that are there.
 class FeatureClassification {
 public:
+  /// The vector of a text.
   struct Example {
     std::span<float const> values;
     std::size_t label = 0;
   };
+  /// Some vectors, row by row.
   struct Batch {
     std::size_t width = 0;
     std::vector<float> values; ///< [examples, width]

@@ -47,6 +47,7 @@ struct NextTokenExample {
 class NextTokenLoss {
 public:
   using Example = NextTokenExample;
+  /// Some examples, ready for the model.
   struct Batch {
     models::CausalBatch tokens;
     std::vector<models::Target> targets;

@@ -35,10 +35,12 @@ static_assert(!SentenceModel<int>);
 template <text::Tokenizer Tokenizer>
 class PairSimilarity {
 public:
+  /// The tokens of two texts, and how alike they are.
   struct Example {
     std::vector<std::int32_t> ids, second; ///< of the two texts
     float score = 0.0F;                    ///< from -1, the opposite, to 1, the same
   };
+  /// Some pairs, ready for the model.
   struct Batch {
     models::Batch tokens; ///< both texts of the first pair, then of the second
     std::vector<float> scores;

@@ -29,6 +29,7 @@
 
 namespace pocketllm::train {
 
+/// How often weights are kept, and where.
 struct SnapshotOptions {
   std::uint64_t every = 0;              ///< steps; 0 for no snapshots
   std::filesystem::path directory = {}; ///< empty: beside the journal

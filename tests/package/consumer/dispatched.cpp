@@ -16,8 +16,8 @@ int main() {
   std::vector<float> const x(rows * in, 2.0F);
   std::vector<float> y(rows * out);
   pl::Runtime runtime;
-  pl::tensor::product(pl::Lanes<float const>{x.data(), 1, rows, in}, weight, nullptr, pl::random::unperturbed(),
-                      pl::Lanes<float>{y.data(), 1, rows, out}, runtime);
+  pl::tensor::product(pl::Lanes<float const>{x.data(), 1, rows, in}, weight, nullptr,
+                      pl::random::unperturbed(), pl::Lanes<float>{y.data(), 1, rows, out}, runtime);
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t n = 0; n < out; ++n) {
       float expected = 0.0F;
@@ -25,7 +25,8 @@ int main() {
         expected += 2.0F * weight.row(n)[k];
       }
       if (y[r * out + n] != expected) {
-        std::cerr << "row " << r << ", output " << n << ": " << y[r * out + n] << " instead of " << expected << '\n';
+        std::cerr << "row " << r << ", output " << n << ": " << y[r * out + n] << " instead of " << expected
+                  << '\n';
         return 1;
       }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A user's program: the loss of a small model at W + ε z and W - ε z. The whole library, in two translation units.
+// A user's program: the loss of a small model at W + ε z and W - ε z. The whole library, in two translation
+// units.
 #include <pocketllm/pocketllm.hpp>
 
 #include <array>
