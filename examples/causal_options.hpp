@@ -99,8 +99,8 @@ inline void add_adapter(CLI::App& app, CausalOptions& o) {
   app.option_defaults()->group("Training");
   app.add_option("--adapter", o.adapter,
                  "none trains the model's weights, lora terms of low rank beside them, prefix the keys and "
-                 "values of some tokens in front. --learning-rate 1e-3 suits lora, --epsilon 1e-1 "
-                 "--learning-rate 1e-2 a prefix")
+                 "values of some tokens in front. Try --learning-rate 1e-3 for lora, --epsilon 1e-1 "
+                 "--learning-rate 1e-2 for a prefix")
       ->check(one_of({"none", "lora", "prefix"}))
       ->capture_default_str()
       ->type_name("KIND");

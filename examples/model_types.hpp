@@ -41,6 +41,10 @@ void with_model_of(pocketllm::io::Journal const& journal, F&& f) {
   pocketllm::require(model != nullptr, place,
                      ": is not there; only the program that wrote the journal can "
                      "load its model");
+  for (char const* const adapter : {"lora", "prefix"}) {
+    pocketllm::require(!model->contains(adapter), place, ": the run trained a ", adapter,
+                       " beside the model, which only finetune_causal --resume rebuilds");
+  }
   std::string const type = pocketllm::text::string_member(*model, "type", place);
   std::string const storage = pocketllm::text::string_member(*model, "storage", place);
   if (storage == "f32") {

@@ -66,7 +66,7 @@ private:
     auto model = pl::io::load<pl::models::Roberta<pl::f16>>(directory_);
     auto const tokenizer = pl::text::load_tokenizer(directory_);
     std::array<std::string, 2> const words{"terrible", "great"};
-    using Objective = pl::train::MaskedPrompt<pl::text::BytePairTokenizer>;
+    using Objective = pl::train::MaskedPrompt<pl::text::AnyTokenizer>;
     Objective const objective(tokenizer, "{text} It was {mask}.", words, 64);
     std::vector<Objective::Example> examples;
     for (auto const& [text, label] : std::array<std::pair<char const*, std::size_t>, 2>{

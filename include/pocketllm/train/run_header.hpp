@@ -7,6 +7,7 @@
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/io/digest.hpp>
 #include <pocketllm/io/journal_header.hpp>
+#include <pocketllm/io/journal_reader.hpp>
 #include <pocketllm/io/strict_json.hpp>
 #include <pocketllm/tensor/visit.hpp>
 #include <pocketllm/text/quote.hpp>
