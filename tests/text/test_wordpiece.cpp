@@ -103,7 +103,8 @@ TEST_CASE("ids of hard cases are those of tokenizers, for all settings of the no
 
 TEST_CASE("decoded text is that of tokenizers") {
   AnyTokenizer const tokenizer = with_normalizer(Json::object());
-  for (Json const& one : golden().at("cases")) {
+  Json const all = golden();
+  for (Json const& one : all.at("cases")) {
     INFO(one.at("name").get<std::string>());
     Ids const ids = one.at("uncased").get<Ids>();
     CHECK(tokenizer.decode(ids) == one.at("decoded").get<std::string>());

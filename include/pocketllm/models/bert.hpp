@@ -5,6 +5,7 @@
 
 #include <pocketllm/models/encoder_model.hpp>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace pocketllm::models {
@@ -21,7 +22,7 @@ struct BertFamily {
                                       .class_scores = "classifier"};
   static constexpr std::int32_t pad_id = 0;
   static constexpr bool skips_padding = false;
-  [[nodiscard]] static constexpr std::int32_t first_position(std::int32_t) noexcept { return 0; }
+  [[nodiscard]] static constexpr std::size_t first_position(std::int32_t) noexcept { return 0; }
 };
 static_assert(EncoderFamily<BertFamily>);
 

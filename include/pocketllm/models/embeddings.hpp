@@ -56,9 +56,10 @@ template <EncoderFamily F>
   for (std::size_t s = 0; s < batch.size(); ++s) {
     require(batch.ids(s).size() <= config.max_tokens(), "sequence ", s, " has ", batch.ids(s).size(),
             " tokens; the model has positions for ", config.max_tokens());
-    std::int32_t next = F::first_position(config.pad_id);
+    std::size_t next = F::first_position(config.pad_id); // always below config.positions
     for (std::int32_t const id : batch.ids(s)) {
-      positions.push_back(F::skips_padding && id == config.pad_id ? config.pad_id : next++);
+      bool const skipped = F::skips_padding && id == config.pad_id;
+      positions.push_back(skipped ? config.pad_id : static_cast<std::int32_t>(next++));
     }
   }
   return positions;

@@ -35,7 +35,7 @@ concept EncoderFamily = requires(std::int32_t pad_id) {
   { F::names } -> std::convertible_to<EncoderNames>;
   { F::pad_id } -> std::convertible_to<std::int32_t>;
   { F::skips_padding } -> std::convertible_to<bool>;
-  { F::first_position(pad_id) } -> std::same_as<std::int32_t>;
+  { F::first_position(pad_id) } -> std::same_as<std::size_t>;
 };
 static_assert(!EncoderFamily<EncoderNames>);
 
@@ -85,9 +85,7 @@ struct EncoderModelConfig {
   [[nodiscard]] std::size_t max_tokens() const noexcept { return positions - unused_positions(); }
 
 private:
-  [[nodiscard]] std::size_t unused_positions() const noexcept {
-    return static_cast<std::size_t>(F::first_position(pad_id));
-  }
+  [[nodiscard]] std::size_t unused_positions() const noexcept { return F::first_position(pad_id); }
 
   /// What stands behind the family's own name in "BertForMaskedLM" and so on.
   [[nodiscard]] static std::string_view kind_of(std::string_view architecture) {

@@ -4,6 +4,7 @@
 
 #include <pocketllm/models/encoder_model.hpp>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace pocketllm::models {
@@ -20,7 +21,9 @@ struct RobertaFamily {
                                       .class_scores = "classifier.out_proj"};
   static constexpr std::int32_t pad_id = 1;
   static constexpr bool skips_padding = true;
-  [[nodiscard]] static constexpr std::int32_t first_position(std::int32_t pad) noexcept { return pad + 1; }
+  [[nodiscard]] static constexpr std::size_t first_position(std::int32_t pad) noexcept {
+    return static_cast<std::size_t>(pad) + 1; // pad may be the largest number there is
+  }
 };
 static_assert(EncoderFamily<RobertaFamily>);
 
