@@ -85,8 +85,7 @@ private:
   Model& model_;
   std::size_t trained_;
   Task task_;
-  Directions perturbation_ =
-      Directions::named(o_.perturbation == "none" ? pl::random::Gaussian::name : o_.perturbation);
+  Directions perturbation_{o_.perturbation == "none" ? pl::random::Gaussian::name : o_.perturbation};
   pl::optimize::Sgd update_{.learning_rate = 1e-6F}; // MeZO's for a large model
 };
 

@@ -74,7 +74,7 @@ pl::train::RunDescription describe_run(CausalOptions const& o, char const* progr
 template <class Model, class Task>
 int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
               Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
-  auto const perturbation = pl::random::AnyPerturbation::named(o.perturbation);
+  pl::random::AnyPerturbation const perturbation(o.perturbation);
   check_activations(o, model, task.objective, perturbation, task.train, task.test(), runtime);
   TrainingRun run(
       o, program, model, task.objective, perturbation, task.train, runtime,
@@ -86,10 +86,7 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
             << task.describe();
   run.before();
   print_sample(o, model, tokenizer, task.sample_prompt(), runtime);
-  run.train();
-  if (!o.out.empty()) { // before anything else can go wrong
-    save(model, o, runtime);
-  }
+  run.train([&] { save(model, o, runtime); });
   run.after();
   if (o.steps > 0) {
     print_sample(o, model, tokenizer, task.sample_prompt(), runtime);

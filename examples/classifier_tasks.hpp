@@ -70,7 +70,8 @@ public:
   }
 
   template <class P>
-  void start(Examples const&, ClassifierOptions const&, P const&, pocketllm::Runtime&) {}
+  void start(Examples const&, ClassifierOptions const&, P const&, pocketllm::train::StopCondition const&,
+             pocketllm::Runtime&) {}
 
   void save(std::filesystem::path const& directory, std::filesystem::path const& source) const {
     pocketllm::io::save(model, directory, {source, {}});
@@ -166,10 +167,8 @@ public:
   /// alone.
   template <class P>
   void start(Examples const& examples, ClassifierOptions const& o, P const& perturbation,
-             pocketllm::Runtime& runtime) {
+             pocketllm::train::StopCondition const& stop, pocketllm::Runtime& runtime) {
     namespace train = pocketllm::train;
-    train::StopFlag stop;
-    train::StopSignal const signal(stop); // ends the steps of the head; the training then does not begin
     if (!new_head_) {
       return;
     }

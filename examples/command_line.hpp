@@ -8,7 +8,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
+#include <new>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -51,6 +53,20 @@ inline CLI::Validator number(bool zero_allowed) {
 /// A check of CLI11: one of the words that the description lists.
 inline CLI::Validator one_of(std::vector<std::string> words) {
   return CLI::IsMember(std::move(words)).description("");
+}
+
+/// Calls f(), which returns the program's exit status; an error is one line on stderr, and status 1. `memory`
+/// says what to do when there is too little.
+template <class F>
+int run_program(std::string_view program, std::string_view memory, F&& f) {
+  try {
+    return f();
+  } catch (std::bad_alloc const&) {
+    std::cerr << program << ": out of memory" << (memory.empty() ? "" : "; ") << memory << '\n';
+  } catch (std::exception const& error) {
+    std::cerr << program << ": " << error.what() << '\n';
+  }
+  return 1;
 }
 
 /// Reads the command line. Returns false with an exit status in `status` when there is nothing to do (--help)

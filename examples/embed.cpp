@@ -4,7 +4,6 @@
 #include "help_text.hpp"
 #include "sentence_encoder.hpp"
 
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -79,11 +78,8 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options, status)) {
     return status;
   }
-  try {
+  return examples::run_program("embed", "", [&] {
     return examples::is_bert(options.model) ? run<pl::models::Bert<float>>(options)
                                             : run<pl::models::Roberta<float>>(options);
-  } catch (std::exception const& error) {
-    std::cerr << "embed: " << error.what() << '\n';
-    return 1;
-  }
+  });
 }

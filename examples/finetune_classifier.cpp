@@ -9,9 +9,7 @@
 #include <pocketllm/train/mpi.hpp>
 #endif
 
-#include <exception>
 #include <iostream>
-#include <new>
 #include <span>
 #include <string>
 
@@ -49,7 +47,7 @@ int run_task(Options const& o) {
   auto const train = task.encode(data.train), test = task.encode(data.test);
   using Example = typename Task::Objective::Example;
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  auto const perturbation = pl::random::AnyPerturbation::named(o.perturbation);
+  pl::random::AnyPerturbation const perturbation(o.perturbation);
   std::size_t const trained = pl::optimize::select_trained(task.model, o.train);
   if (Team().rank() == 0) { // the others write nothing
     examples::check_results(o);
@@ -68,12 +66,9 @@ int run_task(Options const& o) {
   std::cout << "data     " << train.size() << " examples to train on, " << test.size() << " to test on"
             << (o.test_data.empty() ? ", none twice" : "") << '\n'
             << task.description() << std::flush;
-  task.start(train, o, perturbation, runtime);
+  run.interruptibly([&](auto const& stop) { task.start(train, o, perturbation, stop, runtime); });
   run.before();
-  run.train();
-  if (!o.out.empty()) { // before anything else can go wrong
-    task.save(o.out, o.model);
-  }
+  run.train([&] { task.save(o.out, o.model); });
   run.after();
   auto const metrics = pl::train::compute_metrics(last.labels, last.predictions, task.objective.classes());
   std::cout << '\n' << pl::train::confusion_table(metrics, labels.names) << '\n';
@@ -126,18 +121,19 @@ int main(int argc, char** argv) {
     options.out = options.metrics = options.plot = options.predictions = "";
   }
 #endif
-  try {
+  bool failed = true;
+  status = examples::run_program(program, "try a smaller --batch or --max-tokens, or --storage f16", [&] {
     examples::settle(options.phone, options.threads);
-    return run(options);
-  } catch (std::bad_alloc const&) {
-    std::cerr
-        << "finetune_classifier: out of memory; try a smaller --batch or --max-tokens, or --storage f16\n";
-  } catch (std::exception const& error) {
-    std::cerr << "finetune_classifier: " << error.what() << '\n';
-  }
+    int const result = run(options);
+    failed = false;
+    return result;
+  });
 #if defined(EXAMPLES_MPI)
-  pl::train::MpiSession::abort(1);
+  if (failed) {
+    pl::train::MpiSession::abort(status);
+  }
 #else
-  return 1;
+  static_cast<void>(failed); // ends this process alone anyway
 #endif
+  return status;
 }

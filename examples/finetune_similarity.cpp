@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <limits>
@@ -199,11 +198,8 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options, status)) {
     return status;
   }
-  try {
+  return examples::run_program("finetune_similarity", "", [&] {
     return examples::is_bert(options.model) ? run<pl::models::Bert<float>>(options)
                                             : run<pl::models::Roberta<float>>(options);
-  } catch (std::exception const& error) {
-    std::cerr << "finetune_similarity: " << error.what() << '\n';
-    return 1;
-  }
+  });
 }

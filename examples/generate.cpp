@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <limits>
@@ -151,7 +150,7 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options, status)) {
     return status;
   }
-  try {
+  return examples::run_program("generate", "try a --storage of fewer bits", [&] {
     if (options.storage == "i8") {
       run<pl::i8>(options);
     } else if (options.storage == "i4") {
@@ -163,8 +162,6 @@ int main(int argc, char** argv) {
     } else {
       run<float>(options);
     }
-  } catch (std::exception const& error) {
-    std::cerr << "generate: " << error.what() << '\n';
-    return 1;
-  }
+    return 0;
+  });
 }

@@ -5,7 +5,6 @@
 #include <pocketllm/pocketllm.hpp>
 
 #include <cmath>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -141,11 +140,8 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options, status)) {
     return status;
   }
-  try {
+  return examples::run_program("inspect", "", [&] {
     run(options);
     return 0;
-  } catch (std::exception const& error) {
-    std::cerr << "inspect: " << error.what() << '\n';
-    return 1;
-  }
+  });
 }

@@ -4,7 +4,6 @@
 #include "help_text.hpp"
 #include <pocketllm/pocketllm.hpp>
 
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -83,11 +82,8 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options, status)) {
     return status;
   }
-  try {
+  return examples::run_program("merge", "", [&] {
     run(options);
     return 0;
-  } catch (std::exception const& error) {
-    std::cerr << "merge: " << error.what() << '\n';
-    return 1;
-  }
+  });
 }

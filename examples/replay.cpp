@@ -6,11 +6,9 @@
 #include <pocketllm/pocketllm.hpp>
 
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <limits>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -148,13 +146,8 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options, status)) {
     return status;
   }
-  try {
+  return examples::run_program("replay", "", [&] {
     run(options);
     return 0;
-  } catch (std::bad_alloc const&) {
-    std::cerr << "replay: out of memory\n";
-  } catch (std::exception const& error) {
-    std::cerr << "replay: " << error.what() << '\n';
-  }
-  return 1;
+  });
 }

@@ -120,20 +120,32 @@ public:
     report(o_.steps == 0 ? "result" : first_ > 0 ? "there" : "before", test(first_));
   }
 
-  /// Asked for by a signal.
-  [[nodiscard]] pocketllm::train::StopCondition const& stop() const noexcept { return stop_; }
-
-  /// All steps. The first Ctrl-C ends the training after the step that is under way.
-  void train() {
-    if (o_.steps == 0) {
-      return;
-    }
+  /// Calls f(stop) with a condition that the first Ctrl-C fulfils: a training that follows does not begin.
+  template <class F>
+  void interruptibly(F&& f) {
     pocketllm::train::StopSignal const signal(stop_);
-    outcome_ = run_steps();
-    if (outcome_.reason == pocketllm::train::Outcome::Reason::stopped) {
-      std::cout << "stopped after " << outcome_.next_step << " of " << o_.steps
-                << " steps; what follows and what is written is from there" << std::endl;
-    }
+    f(pocketllm::train::StopCondition(stop_));
+  }
+
+  /// All steps, then save() before anything else can go wrong. The first Ctrl-C ends the training after the
+  /// step that is under way, and never the saving.
+  template <class Save>
+  void train(Save&& save) {
+    interruptibly([&](pocketllm::train::StopCondition const& stop) {
+      using Reason = pocketllm::train::Outcome::Reason;
+      if (o_.steps > 0) {
+        outcome_ = run_steps(stop);
+      } else if (stop.requested()) { // before the first step there was to do
+        outcome_.reason = Reason::stopped;
+      }
+      if (outcome_.reason == Reason::stopped) {
+        std::cout << "stopped after " << outcome_.next_step << " of " << o_.steps
+                  << " steps; what follows and what is written is from there" << std::endl;
+      }
+      if (!o_.out.empty()) {
+        save();
+      }
+    });
   }
 
   void after() {
@@ -252,12 +264,12 @@ private:
     }
   }
 
-  pocketllm::train::Outcome run_steps() {
+  pocketllm::train::Outcome run_steps(pocketllm::train::StopCondition const& stop) {
     namespace train = pocketllm::train;
     train::Progress progress(
         std::cout, static_cast<std::uint64_t>(o_.steps),
         {.interactive = train::is_terminal(1), .width = train::terminal_width(1), .first = first_});
-    train::Outcome const outcome = trainer_->run(first_, stop_, [&](train::StepReport const& step) {
+    train::Outcome const outcome = trainer_->run(first_, stop, [&](train::StepReport const& step) {
       after_step(step, progress);
       return true;
     });

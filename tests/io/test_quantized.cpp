@@ -106,3 +106,17 @@ TEST_CASE("codes without their scales, of another type, and what is no number, a
   toy::check_error([&] { static_cast<void>(io::load<toy::Model<i8>>(directory.path)); },
                    {"layer.weight", "element 3 is nan", "cannot be quantised"});
 }
+
+TEST_CASE("scales without codes belong to no model") {
+  toy::TemporaryDirectory directory;
+  auto const path = directory.path / "model";
+  io::save(io::load<toy::Model<i8>>(toy::data / "toy-float32"), path, {toy::data / "toy-float32", {}});
+  // the codes' file with floats under the codes' names
+  std::string const text = R"({"layer.weight":{"dtype":"F32","shape":[5,7],"data_offsets":[0,140]},)"
+                           R"("layer.bias":{"dtype":"F32","shape":[5],"data_offsets":[140,160]},)"
+                           R"("table":{"dtype":"F32","shape":[3,7],"data_offsets":[160,244]},)"
+                           R"("table_scale":{"dtype":"F32","shape":[3],"data_offsets":[244,256]}})";
+  toy::write(path / "model.safetensors", toy::file_of(text, 256));
+  toy::check_error([&] { static_cast<void>(io::load<toy::Model<float>>(path)); },
+                   {"table_scale", "expected no tensor of that name"});
+}

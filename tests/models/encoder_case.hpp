@@ -3,6 +3,7 @@
 #pragma once
 
 #include "golden.hpp"
+#include "models/written_at.hpp"
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/io/load.hpp>
 #include <pocketllm/models/encoder_model.hpp>
@@ -60,15 +61,7 @@ struct Outputs {
   }
 };
 
-inline std::vector<float> copy(Lanes<float const> x) {
-  std::vector<float> values;
-  for (std::size_t l = 0; l < x.lanes; ++l) {
-    for (std::size_t r = 0; r < x.rows; ++r) {
-      values.insert(values.end(), x.row(l, r), x.row(l, r) + x.cols);
-    }
-  }
-  return values;
-}
+using golden::copy;
 
 template <class Model, random::Perturbation P>
 Outputs run(Model const& model, Examples const& examples, random::Perturbed<P> const& at, Runtime& runtime) {
@@ -119,33 +112,11 @@ inline double relative_error(Outputs const& found, Outputs const& expected) {
                                  : std::max(worst, golden::relative_error(found.losses, expected.losses));
 }
 
-/// The naive twin of a point: a model of floats into which theta + c z is written, element by element.
-template <class Family, tensor::WeightStorage T, random::Perturbation P>
+/// The naive twin of a point.
+template <class Family, layers::Weights T, random::Perturbation P>
 models::EncoderModel<Family, float> written_at(models::EncoderModel<Family, T> const& model,
                                                P const& perturbation, random::Point point) {
-  std::vector<std::vector<float>> weights;
-  model.for_each_tensor([&](auto const& w) {
-    std::vector<float>& values = weights.emplace_back();
-    std::vector<float> z(w.cols());
-    for (std::size_t r = 0; r < w.rows(); ++r) {
-      double const c = w.trained() ? static_cast<double>(point.coefficient) : 0.0;
-      if (c != 0.0) {
-        random::fill_row<simd::scalar>(perturbation, {point.seed, w.key()}, r, 0, w.cols(), z.data());
-      }
-      for (std::size_t i = 0; i < w.cols(); ++i) {
-        double const theta = static_cast<double>(to_float(w.row(r)[i]));
-        values.push_back(static_cast<float>(theta + c * static_cast<double>(z[i])));
-      }
-    }
-  });
-  models::EncoderModel<Family, float> twin(model.config());
-  std::size_t next = 0;
-  twin.for_each_tensor([&](auto& w) {
-    w.allocate();
-    std::copy(weights[next].begin(), weights[next].end(), w.mutable_data());
-    ++next;
-  });
-  return twin;
+  return golden::written_at<models::EncoderModel<Family, float>>(model, perturbation, point);
 }
 
 /// Hidden states, logits, label words and loss of a golden batch are those of transformers.

@@ -140,3 +140,19 @@ TEST_CASE("steps' seeds are the outputs of SplitMix64") {
     CHECK(random::split_mix(item.at("run_seed"), item.at("step")) == item.at("seed").get<std::uint64_t>());
   }
 }
+
+TEST_CASE("a perturbation chosen by name makes that one's z") {
+  random::Stream const stream{3, 5};
+  std::vector<float> any(700), own(700);
+  auto const check = [&](auto const& perturbation) {
+    random::AnyPerturbation const chosen(perturbation.name);
+    CHECK(chosen.name == perturbation.name);
+    random::fill_row<simd::scalar>(chosen, stream, 2, 0, any.size(), any.data());
+    random::fill_row<simd::scalar>(perturbation, stream, 2, 0, own.size(), own.data());
+    CHECK(any == own);
+  };
+  check(random::Gaussian{});
+  check(random::Rademacher{});
+  CHECK(random::AnyPerturbation{}.name == "gaussian");
+  CHECK_THROWS_WITH_AS(random::AnyPerturbation("uniform"), doctest::Contains("called uniform"), Error);
+}

@@ -56,16 +56,21 @@ void copy_elements(TensorEntry const& entry, std::string_view file, To* to, Done
 
 } // namespace detail
 
-/// Copies the elements of `entry` to `to`, which has room for them, rounded to nearest even where `To` is
-/// narrower. done(bytes) is called behind each block of a few megabytes that was copied. Throws Error that
-/// names `file` and the tensor when its type cannot be a weight or an element does not fit into `To`.
-template <tensor::FloatStorage To, class Done>
-void copy_weights(TensorEntry const& entry, std::string_view file, To* to, Done&& done) {
+/// Throws Error that names `file` and the tensor unless its elements are floats that can be weights.
+inline void require_floats(TensorEntry const& entry, std::string_view file) {
   if (!entry.type.weight) {
     bool const codes = entry.type.name == "I8" || entry.type.name == "U8";
     fail(tensor_place(file, entry.name), ": found ", entry.type.name, ", expected ", weight_dtypes,
          codes ? "; codes of 8 or 4 bits are a base that is not trained: load it as i8 or i4" : "");
   }
+}
+
+/// Copies the elements of `entry` to `to`, which has room for them, rounded to nearest even where `To` is
+/// narrower. done(bytes) is called behind each block of a few megabytes that was copied. Throws Error that
+/// names `file` and the tensor when its type cannot be a weight or an element does not fit into `To`.
+template <tensor::FloatStorage To, class Done>
+void copy_weights(TensorEntry const& entry, std::string_view file, To* to, Done&& done) {
+  require_floats(entry, file);
   switch (*entry.type.weight) {
   case tensor::DType::f16:
     return detail::copy_elements<f16>(entry, file, to, done);

@@ -95,8 +95,8 @@ template <tensor::WeightStorage T>
     if (holds_codes<T>(*found.entry)) {
       expected = code_shape(tensor);
     }
-  } else if (!found.entry->type.weight) {
-    return found; // its type is what is wrong, not its shape
+  } else {
+    require_floats(*found.entry, found.file->content.file());
   }
   if (found.entry->shape != expected) {
     fail(tensor_place(found.file->content.file(), found.entry->name), ": expected shape ",
@@ -149,12 +149,15 @@ template <Loadable Model>
 template <tensor::HasTensors Model>
 void fill(Model& model, Checkpoint const& checkpoint, LoadOptions const& options = {}) {
   std::set<std::string, std::less<>> known;
-  tensor::for_each_tensor(model, [&](auto const& tensor) { // all names first: a wrong file costs no copying
+  // all names first: a wrong file costs no copying
+  tensor::for_each_tensor(model, [&]<class T>(tensor::Tensor<T> const& tensor) {
     std::vector<std::string> aliases = detail::aliases_of(std::as_const(model), tensor.name());
     static_cast<void>(detail::locate(tensor, aliases, checkpoint));
     aliases.push_back(tensor.name());
-    for (std::string const& alias : aliases) {
-      known.insert(scale_name(alias));
+    if constexpr (tensor::QuantizedStorage<T>) {
+      for (std::string const& alias : aliases) {
+        known.insert(scale_name(alias));
+      }
     }
     known.insert(aliases.begin(), aliases.end());
   });

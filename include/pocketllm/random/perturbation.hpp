@@ -79,30 +79,31 @@ struct Rademacher {
   }
 };
 
-/// One of the above, chosen when the program runs: programs that offer both need not be compiled for each.
-/// The choice costs a branch for a block of a row.
-struct AnyPerturbation {
-  std::string_view name = Gaussian::name;
-  bool gaussian = true;
+/// One of the above, chosen by name when the program runs: programs that offer both need not be compiled for
+/// each. The choice costs a branch for a block of a row.
+class AnyPerturbation {
+public:
+  std::string_view name = Gaussian::name; ///< of the one that was chosen
 
+  AnyPerturbation() = default; ///< Gaussian
   /// Throws Error for a name that is none of the library's.
-  [[nodiscard]] static AnyPerturbation named(std::string_view name) {
-    for (std::string_view const known : {Gaussian::name, Rademacher::name}) {
-      if (name == known) {
-        return {known, known == Gaussian::name};
-      }
-    }
-    fail("there is no perturbation called ", name, "; there are ", Gaussian::name, " and ", Rademacher::name);
+  explicit AnyPerturbation(std::string_view wanted) : gaussian_(wanted == Gaussian::name) {
+    require(gaussian_ || wanted == Rademacher::name, "there is no perturbation called ", wanted,
+            "; there are ", Gaussian::name, " and ", Rademacher::name);
+    name = gaussian_ ? Gaussian::name : Rademacher::name;
   }
 
   template <class A>
   void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
-    if (gaussian) {
+    if (gaussian_) {
       Gaussian{}.fill<A>(stream, row, block, count, out);
     } else {
       Rademacher{}.fill<A>(stream, row, block, count, out);
     }
   }
+
+private:
+  bool gaussian_ = true;
 };
 
 /// Perturbations of the library itself.
