@@ -72,10 +72,13 @@ void quantize_rows(tensor::Tensor<T>& tensor, Checkpoint::Located const& found) 
     std::size_t const end = (r + 1) * bytes;
     auto const part = found.entry->bytes.subspan(r * bytes, bytes);
     static_cast<void>(convert_elements<From>(part, row.data())); // into float everything fits
-    for (std::size_t c = 0; c < cols; ++c) {
-      require(std::abs(row[c]) < 8.0F * 65504.0F, // also false for NaN; 65504 is the largest scale of i4
-              tensor_place(found.file->content.file(), found.entry->name), ": element ", r * cols + c, " is ",
-              row[c], ", which cannot be quantised; load the weights as BF16 or F32");
+    auto const bad = std::find_if(row.begin(), row.end(), [](float value) {
+      return !(std::abs(value) < 8.0F * 65504.0F); // or NaN; 65504 is the largest scale of i4
+    });
+    if (bad != row.end()) {
+      fail(tensor_place(found.file->content.file(), found.entry->name), ": element ",
+           r * cols + static_cast<std::size_t>(bad - row.begin()), " is ", *bad,
+           ", which cannot be quantised; load the weights as BF16 or F32");
     }
     tensor::quantize_row(row, memory.codes + r * Layout::row_units(cols),
                          memory.scales + r * Layout::row_scales(cols));
