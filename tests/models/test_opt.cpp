@@ -155,7 +155,8 @@ TEST_CASE("greedy decoding adds transformers' tokens") {
     CAPTURE(name);
     auto const model = opt::load<float>(name);
     Runtime runtime(2);
-    for (auto const& json : io::read_object(opt::folder(name) / "golden.json").at("generation")) {
+    auto const golden = io::read_object(opt::folder(name) / "golden.json");
+    for (auto const& json : golden.at("generation")) {
       auto const prompt = json.at("prompt").get<Ids>();
       models::GenerateOptions options{.max_tokens = 6};
       CHECK(models::generate(model, prompt, options, runtime) == json.at("added").get<Ids>());

@@ -43,6 +43,9 @@ struct Case {
   }
 };
 
+/// Gaussian noise of a user's own type, whose kernels are compiled with this file.
+struct OwnGaussian : random::Gaussian {};
+
 template <class Model, class P = random::Gaussian>
 std::vector<float> scores(Model const& model, std::vector<std::int32_t> const& ids, std::size_t threads = 1,
                           random::Perturbed<P> const& at = random::unperturbed()) {
@@ -74,6 +77,22 @@ TEST_CASE("an adapter that peft wrote gives peft's logits, beside the weights an
   layers::merge_lora(again, runtime);
   CHECK(tensor::parameter_count(again) == tensor::parameter_count(io::load<Opt<float>>(base)));
   CHECK(golden::relative_error(scores(again, expected.ids), expected.logits) < golden::tolerance);
+}
+
+TEST_CASE("kernels of a user's own noise agree with those that were compiled for the machine") {
+  Case const expected;
+  auto model = io::load<Opt<Lora<float>>>(base);
+  train::load_adapter(model, adapter);
+  auto const plain = io::load<Opt<float>>(base);
+  std::vector<random::Point> const points{{5, 1e-2F}, {5, -1e-2F}, random::origin};
+  for (std::size_t const threads : {1, 2}) {
+    auto const gaussian = random::perturb(random::Gaussian{}, points);
+    auto const own = random::perturb(OwnGaussian{}, points);
+    CHECK(golden::relative_error(scores(model, expected.ids, threads, own),
+                                 scores(model, expected.ids, threads, gaussian)) < golden::tolerance);
+    CHECK(golden::relative_error(scores(plain, expected.ids, threads, own),
+                                 scores(plain, expected.ids, threads, gaussian)) < golden::tolerance);
+  }
 }
 
 TEST_CASE("a new term changes nothing, and only terms are trained") {

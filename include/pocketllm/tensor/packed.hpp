@@ -86,12 +86,17 @@ inline constexpr bool pocketllm::simd::is_dispatched<pocketllm::tensor::kernel::
 
 namespace pocketllm::tensor {
 
-/// Packed activations without values, in the workspace, for kernels of architecture A.
-template <class A = simd::native>
+/// Packed activations without values, in the workspace, for a kernel K called for architecture A: by default
+/// one of those that pocketllm_link_dispatch compiles, which may be for another instruction set than A.
+template <class A = simd::native, simd::Kernel K = kernel::PackedShape>
 [[nodiscard]] Packed take_packed(Workspace& workspace, std::size_t lanes, std::size_t rows,
                                  std::size_t cols) {
   Packed packed{nullptr, lanes, rows, cols};
-  simd::invoke<A, kernel::PackedShape>(packed.vector, packed.panel);
+  if constexpr (simd::is_dispatched<K>) {
+    simd::invoke<A, kernel::PackedShape>(packed.vector, packed.panel);
+  } else {
+    kernel::PackedShape::run<A>(packed.vector, packed.panel);
+  }
   packed.data = workspace.take(lanes * packed.padded_rows() * cols).data();
   return packed;
 }
@@ -107,6 +112,19 @@ template <class A = simd::native>
                                        x.cols, packed.at(lane, p), packed.width(p));
   });
   return packed;
+}
+
+/// Copies the values of `from` to `to`, which has the same lanes, rows and columns in panels of another
+/// shape.
+inline void repack(Packed const& from, Packed const& to, Runtime& runtime) {
+  runtime.pool().parallel_for(to.lanes * to.cols, [&](std::size_t i, std::size_t) {
+    std::size_t const lane = i / to.cols, k = i % to.cols;
+    for (std::size_t row = 0; row < to.rows; ++row) {
+      std::size_t const p = row / to.panel, q = row / from.panel;
+      to.at(lane, p)[k * to.width(p) + row % to.panel] =
+          from.at(lane, q)[k * from.width(q) + row % from.panel];
+    }
+  });
 }
 
 } // namespace pocketllm::tensor

@@ -106,7 +106,7 @@ template <class A, WeightStorage T, random::Perturbation P>
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (Tensor<float> const* const down = factors[i].term.down; down != nullptr) {
       require_term(factors[i]);
-      inner[i] = take_packed<A>(runtime.workspace(), at.lanes(), x.rows, down->rows());
+      inner[i] = take_packed<A, kernel::Product<T, P>>(runtime.workspace(), at.lanes(), x.rows, down->rows());
       downs.push_back({*down, nullptr, {}, inner[i]});
     }
   }
@@ -122,6 +122,41 @@ template <class A, WeightStorage T, random::Perturbation P>
   return inner;
 }
 
+/// Whether X and all results are packed as the kernel K has it. They are not where a user's own perturbation
+/// or storage runs in a program that is dispatched for all others.
+template <class A, simd::Kernel K, WeightStorage T>
+[[nodiscard]] bool has_shape_of(Packed const& x, std::span<Factor<T> const> factors, Workspace& workspace) {
+  std::size_t const vector = take_packed<A, K>(workspace, 0, 0, 0).vector;
+  return x.vector == vector && std::ranges::all_of(factors, [&](Factor<T> const& f) {
+           return f.packed.data == nullptr || f.packed.vector == vector;
+         });
+}
+
+/// The products by way of copies that are packed as their kernel has it.
+template <class A, WeightStorage T, random::Perturbation P>
+void repacked_products(Packed const& x, std::span<Factor<T> const> factors, random::Perturbed<P> const& at,
+                       Runtime& runtime) {
+  auto const own = [&](Packed const& other) {
+    return take_packed<A, kernel::Product<T, P>>(runtime.workspace(), other.lanes, other.rows, other.cols);
+  };
+  Packed const from = own(x);
+  repack(x, from, runtime);
+  std::vector<Packed> results;
+  for (Factor<T> const& f : factors) {
+    results.push_back(f.packed.data == nullptr ? f.packed : own(f.packed));
+  }
+  std::vector<Factor<T>> mine;
+  for (Factor<T> const& f : factors) {
+    mine.push_back({f.weight, f.bias, f.y, results[mine.size()], f.activation, f.first, f.count, f.term});
+  }
+  products<A>(from, std::span<Factor<T> const>(mine), at, runtime);
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    if (factors[i].packed.data != nullptr) {
+      repack(results[i], factors[i].packed, runtime);
+    }
+  }
+}
+
 } // namespace detail
 
 /// All `factors` of one X at every point of `at`: Y_l = activation(X_l (W + c_l z)^T + (b + c_l z_b)). X has
@@ -133,6 +168,9 @@ void products(Packed const& x, std::span<Factor<T> const> factors, random::Pertu
   Workspace& workspace = runtime.workspace();
   Workspace::Frame const frame(workspace);
   using Kernel = kernel::Product<T, P>;
+  if (!detail::has_shape_of<A, Kernel>(x, factors, workspace)) {
+    return detail::repacked_products<A>(x, factors, at, runtime);
+  }
   std::size_t rows = 0;
   for (Factor<T> const& f : factors) {
     rows += f.out();
