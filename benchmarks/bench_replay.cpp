@@ -41,7 +41,7 @@ bool parse(int argc, char** argv, Options& o, int& status) {
   app.add_option("--storage", o.storage, "Weights in memory: f32, f16 or bf16")
       ->check(one_of({"f32", "f16", "bf16"}))
       ->type_name("TYPE");
-  app.add_option("--perturbation", o.perturbation, "Random directions: gaussian or rademacher")
+  app.add_option("--perturbation", o.perturbation, "Random directions: gaussian, rademacher or low-rank")
       ->check(one_of({"gaussian", "rademacher"}))
       ->type_name("KIND");
   app.add_option("--batch", o.batch, "Sequences")->check(whole_number(1, 1'000'000))->type_name("B");

@@ -119,8 +119,11 @@ void run_model(StepOptions const& options, Model& model, std::size_t trained, pl
   auto const points = static_cast<std::size_t>(options.points);
   Run<Model, Task> run(options, model, trained, runtime);
   Output output(options); // here, to find out before the measurement that it cannot be written
+  pl::optimize::MultiPoint const pairs{.seed = 1,
+                                       .shared = options.perturbation == pl::random::LowRank::name ? 50U : 1U,
+                                       .directions = static_cast<std::uint32_t>(points / 2)};
   output.write(options.perturbation == "none" ? run.measure(benchmarks::WithoutNoise{points})
-                                              : run.measure(benchmarks::Pairs{points / 2}));
+                                              : run.measure(pairs));
 }
 
 template <class T>

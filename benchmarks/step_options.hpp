@@ -51,9 +51,9 @@ inline void add_step(CLI::App& app, StepOptions& o) {
       ->capture_default_str()
       ->type_name("KIND");
   app.add_option("--perturbation", o.perturbation,
-                 "Random directions: gaussian or rademacher; with none all points are the weights "
-                 "themselves, and there is no update")
-      ->check(one_of({"none", "gaussian", "rademacher"}))
+                 "Random directions: gaussian, rademacher or low-rank (rank 2, 50 steps with one factor in "
+                 "common); with none all points are the weights themselves, and there is no update")
+      ->check(one_of({"none", "gaussian", "rademacher", "low-rank"}))
       ->capture_default_str()
       ->type_name("KIND");
   app.add_option("--points", o.points,

@@ -105,34 +105,6 @@ private:
   std::size_t sequences_, tokens_;
 };
 
-/// The mean of two-point estimates along `pairs` directions (n-SPSA of MeZO, arXiv 2305.17333, definition 1):
-/// with one pair it is optimize::TwoPoint.
-struct Pairs {
-  std::size_t pairs = 1;
-  float epsilon = 1e-3F;
-
-  [[nodiscard]] std::vector<pocketllm::random::Point> points(std::uint64_t step) const {
-    std::vector<pocketllm::random::Point> at;
-    for (std::size_t i = 0; i < pairs; ++i) {
-      std::uint64_t const seed = pocketllm::split_mix(/*seed=*/1, step * pairs + i);
-      at.push_back({seed, epsilon});
-      at.push_back({seed, -epsilon});
-    }
-    return at;
-  }
-
-  [[nodiscard]] pocketllm::optimize::Gradient gradient(std::span<pocketllm::random::Point const> points,
-                                                       std::span<float const> losses) const {
-    pocketllm::optimize::Gradient gradient;
-    for (std::size_t i = 0; i < 2 * pairs; i += 2) {
-      float const slope = (losses[i] - losses[i + 1]) / (2.0F * epsilon);
-      gradient.push_back({points[i].seed, slope / static_cast<float>(pairs)});
-    }
-    return gradient;
-  }
-};
-static_assert(pocketllm::optimize::Estimator<Pairs>);
-
 /// All points are the weights themselves, and nothing is learnt: what the points cost without noise.
 struct WithoutNoise {
   std::size_t lanes = 1;

@@ -156,6 +156,7 @@ inline bool parse(int argc, char** argv, CausalOptions& options, int& status) {
   app.option_defaults()->take_last();
   detail::add_causal_data(app, options);
   detail::add_training(app, options);
+  add_method(app, options.method);
   detail::add_adapter(app, options);
   detail::add_machine(app, options, true);
   detail::add_results(app, options);

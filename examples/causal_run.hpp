@@ -74,7 +74,7 @@ pl::train::RunDescription describe_run(CausalOptions const& o, char const* progr
 template <class Model, class Task>
 int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
               Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
-  pl::random::AnyPerturbation const perturbation(o.perturbation);
+  auto const perturbation = perturbation_of(o.method);
   check_activations(o, model, task.objective, perturbation, task.train, task.test(), runtime);
   TrainingRun run(
       o, program, model, task.objective, perturbation, task.train, runtime,

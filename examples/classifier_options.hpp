@@ -4,6 +4,7 @@
 
 #include "command_line.hpp"
 #include "help_text.hpp"
+#include "method_options.hpp"
 #include "phone_options.hpp"
 #include "run_journal.hpp"
 
@@ -35,16 +36,14 @@ struct ClassifierOptions {
   std::int64_t warm_up = 0;
   std::int64_t threads = 0;
   std::int64_t max_tokens = 128;
-  double epsilon = 1e-3;
   double learning_rate = 1e-6;
-  double weight_decay = 0.0;
   std::string schedule = "constant";
-  std::string perturbation = "gaussian";
   std::uint64_t seed = 0;
   std::string train = "*";
   std::string storage = "f32";
   bool group_by_length = false;
   std::filesystem::path out, metrics, plot, predictions;
+  MethodOptions method;
   JournalOptions journal;
   PhoneOptions phone;
 };
@@ -120,7 +119,8 @@ inline void add_head(CLI::App& app, ClassifierOptions& o) {
 
 inline void add_training(CLI::App& app, ClassifierOptions& o) {
   app.option_defaults()->group("Training");
-  app.add_option("--steps", o.steps, "Steps, each of two forward passes; 0 only evaluates")
+  app.add_option("--steps", o.steps,
+                 "Steps, each of as many forward passes as it has points; 0 only evaluates")
       ->check(whole_number(0, most_steps))
       ->capture_default_str()
       ->type_name("N");
@@ -137,10 +137,6 @@ inline void add_training(CLI::App& app, ClassifierOptions& o) {
       ->check(number(false))
       ->capture_default_str()
       ->type_name("RATE");
-  app.add_option("--epsilon", o.epsilon, "How far from the weights the loss is evaluated")
-      ->check(number(false))
-      ->capture_default_str()
-      ->type_name("E");
   app.add_option("--schedule", o.schedule, "How the learning rate falls: constant, linear or cosine")
       ->check(one_of({"constant", "linear", "cosine"}))
       ->capture_default_str()
@@ -149,15 +145,6 @@ inline void add_training(CLI::App& app, ClassifierOptions& o) {
       ->check(whole_number(0, most_steps))
       ->capture_default_str()
       ->type_name("N");
-  app.add_option("--weight-decay", o.weight_decay, "On matrices; none on biases and LayerNorm")
-      ->check(number(true))
-      ->capture_default_str()
-      ->type_name("D");
-  app.add_option("--perturbation", o.perturbation,
-                 "Random directions: gaussian, or rademacher (signs; cheaper)")
-      ->check(one_of({"gaussian", "rademacher"}))
-      ->capture_default_str()
-      ->type_name("KIND");
   app.add_option("--train", o.train,
                  "Tensors to train, by name with * and ?, commas between patterns, as in "
                  "\"*.layer.3.*,lm_head.*\"")
@@ -228,6 +215,7 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   detail::add_data(app, options);
   detail::add_head(app, options);
   detail::add_training(app, options);
+  add_method(app, options.method);
   detail::add_machine(app, options);
   add_phone(app, options.phone);
   detail::add_results(app, options);

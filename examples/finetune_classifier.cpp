@@ -47,7 +47,7 @@ int run_task(Options const& o) {
   auto const train = task.encode(data.train), test = task.encode(data.test);
   using Example = typename Task::Objective::Example;
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  pl::random::AnyPerturbation const perturbation(o.perturbation);
+  auto const perturbation = examples::perturbation_of(o.method);
   std::size_t const trained = pl::optimize::select_trained(task.model, o.train);
   if (Team().rank() == 0) { // the others write nothing
     examples::check_results(o);

@@ -64,6 +64,15 @@ void print_model(ClassifierOptions const& o, std::string_view title, Model const
 /// A batch for evaluation; more only costs memory.
 inline constexpr std::size_t evaluation_batch = 32;
 
+/// The points of a step that are evaluated at once.
+inline std::vector<pocketllm::random::Point> first_points(MethodOptions const& o) {
+  auto points = estimator_of(o, 0).points(0);
+  if (o.max_lanes != 0 && points.size() > static_cast<std::size_t>(o.max_lanes)) {
+    points.resize(static_cast<std::size_t>(o.max_lanes));
+  }
+  return points;
+}
+
 /// Runs the largest batches once, to see what their activations take, if there is a memory budget.
 template <class Model, class Objective, class P>
 void check_activations(ClassifierOptions const& o, Model const& model, Objective const& objective,
@@ -84,8 +93,7 @@ void check_activations(ClassifierOptions const& o, Model const& model, Objective
                             pocketllm::random::perturb(perturbation, points), runtime);
   };
   run(test, evaluation_batch, std::span(&pocketllm::random::origin, 1));
-  run(train, static_cast<std::size_t>(o.batch),
-      pocketllm::optimize::TwoPoint{static_cast<float>(o.epsilon), o.seed}.points(0));
+  run(train, static_cast<std::size_t>(o.batch), first_points(o.method));
   check_memory(o.phone, weights, runtime.workspace().capacity_bytes(), o.storage);
 }
 
@@ -94,8 +102,8 @@ template <class Model, class Objective, class P, class Team = pocketllm::train::
 class TrainingRun {
 public:
   using Examples = std::vector<typename Objective::Example>;
-  using Trainer = pocketllm::train::Trainer<Model, Objective, P, pocketllm::optimize::TwoPoint,
-                                            pocketllm::optimize::Sgd, Team>;
+  using Trainer = pocketllm::train::Trainer<Model, Objective, P, pocketllm::optimize::AnyEstimator,
+                                            pocketllm::optimize::AnyRule, Team>;
 
   /// `description` is what a journal's header says; called only when there is one.
   TrainingRun(ClassifierOptions const& options, std::string program, Model& model, Objective const& objective,
@@ -244,11 +252,10 @@ private:
     pl::train::BatchOrder order(std::move(lengths), {.batch_size = static_cast<std::size_t>(o_.batch),
                                                      .seed = o_.seed,
                                                      .group_by_length = o_.group_by_length});
-    trainer_.emplace(
-        model_, objective_, std::span<typename Objective::Example const>(examples_), perturbation_,
-        pl::optimize::TwoPoint{static_cast<float>(o_.epsilon), o_.seed},
-        pl::optimize::Sgd{static_cast<float>(o_.learning_rate), static_cast<float>(o_.weight_decay)},
-        schedule, std::move(order), runtime_, static_cast<std::size_t>(o_.micro_batches), team_);
+    trainer_.emplace(model_, objective_, std::span<typename Objective::Example const>(examples_),
+                     perturbation_, estimator_of(o_.method, o_.seed), rule_of(o_.method), schedule,
+                     std::move(order), runtime_, static_cast<std::size_t>(o_.micro_batches), team_);
+    trainer_->set_max_lanes(static_cast<std::size_t>(o_.method.max_lanes));
     if constexpr (requires { team_.same(std::string()); }) {
       pl::require(team_.same(pl::io::digest_text(pl::io::digest(model_, runtime_))),
                   "the processes have read different weights from ", o_.model.string());

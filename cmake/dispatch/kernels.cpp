@@ -38,10 +38,12 @@ POCKETLLM_KERNEL(pl::models::kernel::AddScores)
 #define POCKETLLM_KERNELS_OF_ANY(T)                                                                          \
   POCKETLLM_KERNELS_OF(T, pl::random::Gaussian)                                                              \
   POCKETLLM_KERNELS_OF(T, pl::random::Rademacher)                                                            \
+  POCKETLLM_KERNELS_OF(T, pl::random::LowRank)                                                               \
   POCKETLLM_KERNELS_OF(T, pl::random::AnyPerturbation)
 #define POCKETLLM_KERNELS_OF_ANY_BASE(T)                                                                     \
   POCKETLLM_KERNELS_OF_BASE(T, pl::random::Gaussian)                                                         \
   POCKETLLM_KERNELS_OF_BASE(T, pl::random::Rademacher)                                                       \
+  POCKETLLM_KERNELS_OF_BASE(T, pl::random::LowRank)                                                          \
   POCKETLLM_KERNELS_OF_BASE(T, pl::random::AnyPerturbation)
 
 POCKETLLM_KERNELS_OF_ANY(float)

@@ -33,11 +33,16 @@
 #include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/prefixed.hpp>
 #include <pocketllm/models/roberta.hpp>
+#include <pocketllm/optimize/any.hpp>
 #include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/optimize/fzoo.hpp>
+#include <pocketllm/optimize/memory.hpp>
 #include <pocketllm/optimize/move.hpp>
+#include <pocketllm/optimize/multi_point.hpp>
 #include <pocketllm/optimize/schedule.hpp>
 #include <pocketllm/optimize/selection.hpp>
 #include <pocketllm/optimize/update_rule.hpp>
+#include <pocketllm/random/any_perturbation.hpp>
 #include <pocketllm/random/noise.hpp>
 #include <pocketllm/random/perturbation.hpp>
 #include <pocketllm/random/perturbed.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "random/noise_table.hpp"
+#include <pocketllm/random/any_perturbation.hpp>
 #include <pocketllm/random/noise.hpp>
 
 namespace {
@@ -29,4 +30,4 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::u
 
 extern NoiseTable const POCKETLLM_ARCH_SYMBOL(noise);
 NoiseTable const POCKETLLM_ARCH_SYMBOL(noise){simd::width<A>, philox, row<random::Gaussian>,
-                                              row<random::Rademacher>};
+                                              row<random::Rademacher>, row<random::LowRank>};

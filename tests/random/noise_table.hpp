@@ -14,7 +14,7 @@ struct NoiseTable {
   std::array<std::uint32_t, 4> (*philox)(std::array<std::uint32_t, 4> counter, std::uint64_t key);
   using Row = void (*)(pocketllm::random::Stream stream, std::size_t row, std::size_t first,
                        std::size_t count, float* out);
-  Row gaussian_row, rademacher_row;
+  Row gaussian_row, rademacher_row, low_rank_row;
 };
 
 #define POCKETLLM_DECLARE_NOISE(name) extern NoiseTable const noise_##name;

@@ -53,12 +53,12 @@ def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     return np.stack(c, axis=-1)
 
 
-def words(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Philox's words [rows, blocks, 16 lanes, 4] for a tensor of `shape` ([cols] or [rows, cols])."""
+def words(seed: int, name: str | int, shape: tuple[int, ...]) -> np.ndarray:
+    """Philox's words [rows, blocks, 16 lanes, 4] for a tensor of `shape` ([cols] or [rows, cols]), by name or key."""
     if len(shape) not in (1, 2):
         raise ValueError(f"{name}: shape {shape} is neither a vector's nor a matrix's")
     rows, cols = (1, *shape)[-2:]
-    tensor = fnv1a(name)
+    tensor = fnv1a(name) if isinstance(name, str) else name
     blocks = -(-cols // (LANES * ELEMENTS))
     counter = np.empty((rows, blocks, LANES, 4), np.uint64)
     counter[..., 0] = np.arange(blocks * LANES, dtype=np.uint64).reshape(blocks, LANES)
@@ -90,7 +90,7 @@ def small_fast(state: np.ndarray, count: int):
         yield d, b
 
 
-def gaussian(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def gaussian(seed: int, name: str | int, shape: tuple[int, ...]) -> np.ndarray:
     """The sum of four bytes and a number in [-1/2, 1/2), made normal by a polynomial."""
     coefficients = (1.667958975, 0.04115714133, 0.03888399154, -0.02283104882, 0.006343354937)
     z = []
@@ -106,6 +106,23 @@ def rademacher(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
     first = words(seed, name, shape)[..., 0]
     bits = np.stack([first >> np.uint64(31 - i) & np.uint64(1) for i in range(ELEMENTS)])
     return to_shape(1.0 - 2.0 * bits, shape)
+
+
+def low_rank(seed: int, name: str, shape: tuple[int, ...], rank: int) -> np.ndarray:
+    """U V^T / sqrt(rank) of normal factors, V from the upper half of the seed alone; of a vector normal noise."""
+    if len(shape) == 1:
+        return gaussian(seed, name, shape)
+    u = gaussian(seed, fnv1a(name) ^ 0x9E3779B97F4A7C15, (shape[0], rank))
+    v = gaussian(seed & ~MASK32, fnv1a(name) ^ 0xC2B2AE3D27D4EB4F, (rank, shape[1]))
+    return u @ v / rank**0.5
+
+
+def shared_seed(run_seed: int, shared: int, step: int, directions: int, k: int) -> int:
+    """The seed of direction k of a step; the upper half is that of `shared` steps, if that is more than 1."""
+    own = step_seed(run_seed, step * directions + k)
+    if shared <= 1:
+        return own
+    return step_seed(~run_seed & MASK64, step // shared) & ~MASK32 | own & MASK32
 
 
 def write_json(path: pathlib.Path, value: object) -> None:

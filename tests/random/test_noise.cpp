@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "random/noise_table.hpp"
 #include <pocketllm/core/hash.hpp>
+#include <pocketllm/random/any_perturbation.hpp>
 #include <pocketllm/random/noise.hpp>
 
 #include <Random123/philox.h>
@@ -103,20 +104,26 @@ TEST_CASE("z is the one of the numpy reference") {
 TEST_CASE("z has the same bits at every width, whole or in pieces") {
   random::Stream const stream{0x0123456789abcdefULL, fnv1a("roberta.encoder.layer.0.output.dense.weight")};
   constexpr std::size_t rows = 16, columns = 1000, first_row = 5;
-  for (bool const gaussian : {true, false}) {
-    CAPTURE(gaussian);
+  struct Kind {
+    char const* name;
+    NoiseTable::Row NoiseTable::*row;
+    std::uint64_t pinned; // a change of these numbers makes every journal that was written unreadable
+  };
+  for (Kind const& kind : {Kind{"gaussian", &NoiseTable::gaussian_row, 4454857201772043616ULL},
+                           Kind{"rademacher", &NoiseTable::rademacher_row, 17894773480669342757ULL},
+                           Kind{"low-rank", &NoiseTable::low_rank_row, 7972151930103967058ULL}}) {
+    std::string const kind_name = kind.name;
+    CAPTURE(kind_name);
     std::vector<float> expected(rows * columns);
     for (std::size_t r = 0; r < rows; ++r) {
-      auto const fill = gaussian ? noise_scalar.gaussian_row : noise_scalar.rademacher_row;
-      fill(stream, first_row + r, 0, columns, expected.data() + r * columns);
+      (noise_scalar.*kind.row)(stream, first_row + r, 0, columns, expected.data() + r * columns);
     }
-    // pinned: a change of these numbers makes every journal that was written unreadable
-    CHECK(hash(expected) == (gaussian ? 4454857201772043616ULL : 17894773480669342757ULL));
+    CHECK(hash(expected) == kind.pinned);
     for (auto const& entry : tables) {
       auto const name = entry.name;
       auto const* const table = entry.table;
       CAPTURE(name);
-      auto const fill_row = gaussian ? table->gaussian_row : table->rademacher_row;
+      auto const fill_row = table->*kind.row;
       std::vector<float> whole(rows * columns);
       for (std::size_t r = 0; r < rows; ++r) {
         fill_row(stream, first_row + r, 0, columns, whole.data() + r * columns);
@@ -153,6 +160,38 @@ TEST_CASE("a perturbation chosen by name makes that one's z") {
   };
   check(random::Gaussian{});
   check(random::Rademacher{});
+  check(random::LowRank{});
   CHECK(random::AnyPerturbation{}.name == "gaussian");
   CHECK_THROWS_WITH_AS(random::AnyPerturbation("uniform"), doctest::Contains("called uniform"), Error);
+  CHECK_THROWS_WITH_AS(random::AnyPerturbation("low-rank", 17), doctest::Contains("rank 17"), Error);
+}
+
+TEST_CASE("low-rank noise has as many independent rows as its rank, variance 1, and a factor by the seed's "
+          "upper half") {
+  constexpr std::size_t rows = 600, columns = 520;
+  auto const draw = [&](std::uint64_t seed, std::uint32_t rank) {
+    std::vector<float> z(rows * columns);
+    for (std::size_t r = 0; r < rows; ++r) {
+      random::fill_row<simd::native>(random::LowRank{rank}, {seed, 7}, r, 0, columns, z.data() + r * columns);
+    }
+    return z;
+  };
+  std::vector<float> const a = draw(0x500000001ULL, 1), b = draw(0x500000002ULL, 1),
+                           c = draw(0x600000002ULL, 1);
+  auto const ratio = [&](std::vector<float> const& z, std::size_t column) { return z[column] / z[0]; };
+  CHECK(ratio(a, 300) == doctest::Approx(ratio(b, 300)).epsilon(1e-6)); // of one V
+  CHECK(std::abs(ratio(a, 300) - ratio(c, 300)) > 1e-3F);
+  CHECK(a[columns] / a[0] ==
+        doctest::Approx(a[columns + 515] / a[515]).epsilon(1e-6)); // rank 1, also across blocks
+  CHECK(std::abs(a[columns] / a[0] - b[columns] / b[0]) > 1e-3F);  // of another U
+  double squares = 0.0;
+  for (float const z : draw(1, 4)) {
+    squares += static_cast<double>(z) * static_cast<double>(z);
+  }
+  CHECK(squares / (rows * columns) ==
+        doctest::Approx(1.0).epsilon(0.15)); // few factors: far from independent
+  std::vector<float> vector(40), normal(40);
+  random::fill_row<simd::native>(random::LowRank{}, {1, 7, true}, 0, 0, 40, vector.data());
+  random::fill_row<simd::native>(random::Gaussian{}, {1, 7, true}, 0, 0, 40, normal.data());
+  CHECK(vector == normal);
 }

@@ -2,7 +2,9 @@
 // Whether z is distributed as it says. Seeds are fixed, so the tests are deterministic; the bounds are five
 // standard deviations of the statistic under the hypothesis.
 #include <pocketllm/core/hash.hpp>
+#include <pocketllm/random/gaussian.hpp>
 #include <pocketllm/random/noise.hpp>
+#include <pocketllm/random/rademacher.hpp>
 
 #include <doctest/doctest.h>
 

@@ -6,6 +6,7 @@
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/io/digest.hpp>
 #include <pocketllm/io/journal.hpp>
+#include <pocketllm/optimize/any.hpp>
 #include <pocketllm/train/trainer.hpp>
 
 #include <cstddef>
@@ -81,7 +82,7 @@ inline train::BatchOrder order_of(Examples const& examples, RunSettings const& s
   return {std::move(lengths), {.batch_size = settings.batch, .seed = settings.seed}};
 }
 
-template <class T = float, class P = random::Gaussian, class U = optimize::Sgd>
+template <class T = float, class P = random::Gaussian, class U = optimize::Sgd, class E = optimize::TwoPoint>
 struct JournaledRun {
   using RunModel = models::Roberta<T>;
 
@@ -90,21 +91,47 @@ struct JournaledRun {
   RunModel model = io::load<RunModel>(golden::path_of("models/data/tied"));
   Prompt prompt = make_prompt();
   Examples examples = make_shard(prompt, settings);
-  train::Trainer<RunModel, Prompt, P, optimize::TwoPoint, U> trainer;
+  train::Trainer<RunModel, Prompt, P, E, U> trainer;
 
   explicit JournaledRun(RunSettings const& wanted, U rule = default_rule())
       : settings(wanted),
         trainer(model, prompt, std::span<Prompt::Example const>(examples), P{},
-                optimize::TwoPoint{1e-3F, settings.seed}, std::move(rule),
+                default_estimator(settings.seed), std::move(rule),
                 optimize::Schedule{optimize::Schedule::Shape::linear, 3e-3F, settings.steps},
                 order_of(examples, settings), runtime, settings.micro_batches) {}
 
   static U default_rule() {
+    if constexpr (std::same_as<U, optimize::AnyRule>) {
+      return optimize::Sign{.weight_decay = 0.01F};
+    } else {
+      return own_rule();
+    }
+  }
+  static auto own_rule() {
     U rule;
     if constexpr (requires { rule.weight_decay; }) {
       rule.weight_decay = 0.01F;
     }
     return rule;
+  }
+
+  static E default_estimator(std::uint64_t seed) {
+    if constexpr (std::same_as<E, optimize::AnyEstimator>) {
+      return optimize::OneSided{.epsilon = 1e-3F, .seed = seed, .directions = 2};
+    } else {
+      return own_estimator(seed);
+    }
+  }
+  static auto own_estimator(std::uint64_t seed) {
+    E estimator;
+    estimator.epsilon = 1e-3F, estimator.seed = seed;
+    if constexpr (std::same_as<P, random::LowRank>) {
+      estimator.shared = 4;
+    }
+    if constexpr (requires { estimator.growth; }) { // steps of fewer slopes than the journal has room for
+      estimator.at_start = 1, estimator.growth = 9;
+    }
+    return estimator;
   }
 
   [[nodiscard]] io::JournalHeader header() const {

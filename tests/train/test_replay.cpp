@@ -32,7 +32,8 @@ struct SignOnly {
 };
 static_assert(!optimize::MovingRule<SignOnly>);
 
-using ToyRules = train::Parts<optimize::Sgd, toy::Momentum, SignOnly>;
+using ToyRules =
+    train::Parts<optimize::Sgd, optimize::Sign, optimize::Momentum, optimize::Adam, toy::Momentum, SignOnly>;
 
 /// The digest after a replay of `journal` by the parts of its header.
 template <class T>
@@ -43,23 +44,23 @@ std::string replayed(io::Journal const& journal, std::size_t threads = 1, std::u
   return io::digest_text(io::digest(model, runtime));
 }
 
-template <class T, class P, class U>
+template <class T, class P, class U, class E = optimize::TwoPoint>
 void check_replay() {
   test::TemporaryFolder const folder;
   auto const path = folder.path() / "run.journal";
-  std::string const end = toy::JournaledRun<T, P, U>({}).go(path);
+  std::string const end = toy::JournaledRun<T, P, U, E>({}).go(path);
   io::Journal const journal = io::read_journal(path);
   REQUIRE(journal.size() == 12);
   CHECK(journal.closing()->weights == end);
   CHECK(replayed<T>(journal) == end);
   CHECK(replayed<T>(journal, 3) == end);
-  toy::JournaledRun<T, P, U> part({});
+  toy::JournaledRun<T, P, U, E> part({});
   std::string const middle = part.go(folder.path() / "part.journal", 7);
   CHECK(replayed<T>(journal, 1, 7) == middle);
   CHECK(middle != end);
   CHECK(replayed<T>(io::read_journal(folder.path() / "part.journal")) == middle);
   // and the run that was stopped goes on, in a process that knows nothing but the journal
-  CHECK(toy::JournaledRun<T, P, U>({}).go(folder.path() / "part.journal") == end);
+  CHECK(toy::JournaledRun<T, P, U, E>({}).go(folder.path() / "part.journal") == end);
   CHECK(folder.read("part.journal") == folder.read("run.journal"));
 }
 
@@ -129,6 +130,12 @@ TEST_CASE("a journal replays to the bits of its run, and a run goes on from it: 
   check_replay<bf16, random::Gaussian, optimize::Sgd>();
   check_replay<bf16, random::Rademacher, optimize::Sgd>();
 }
+TEST_CASE("runs of several directions, with the library's rules that remember, replay too") {
+  check_replay<float, random::LowRank, optimize::Adam, optimize::Fzoo>();
+  check_replay<f16, random::Gaussian, optimize::Momentum, optimize::MultiPoint>();
+  check_replay<float, random::AnyPerturbation, optimize::AnyRule, optimize::AnyEstimator>();
+}
+
 TEST_CASE("rules with a memory, and rules that are no moves, replay as well") {
   check_replay<float, random::Gaussian, toy::Momentum>();
   check_replay<f16, random::Rademacher, toy::Momentum>();

@@ -16,4 +16,21 @@ namespace pocketllm {
   return z ^ (z >> 31);
 }
 
+/// How the seeds of a run's directions follow from one seed.
+struct SeedRule {
+  std::uint64_t run = 0;    ///< the seed of the run
+  std::uint64_t shared = 1; ///< steps that have the upper half of their seeds in common
+
+  /// The seed of direction k of `directions` in a step: output number step * directions + k of SplitMix64
+  /// seeded with `run`. Where steps share, the upper half is that of output number step / shared of another
+  /// one: directions of low rank (random/low_rank.hpp) have one factor in common then.
+  [[nodiscard]] constexpr std::uint64_t seed(std::uint64_t step, std::uint64_t directions,
+                                             std::uint64_t k) const noexcept {
+    std::uint64_t const own = split_mix(run, step * directions + k);
+    constexpr std::uint64_t lower = 0xffffffffULL;
+    return shared <= 1 ? own : (split_mix(~run, step / shared) & ~lower) | (own & lower);
+  }
+  friend constexpr bool operator==(SeedRule const&, SeedRule const&) = default;
+};
+
 } // namespace pocketllm

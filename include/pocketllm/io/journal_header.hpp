@@ -35,7 +35,8 @@ inline constexpr char const* about_member = "about";
 /// The header of a journal. Beside `required_members` these members of the JSON object fix the records:
 ///   "slopes"      how many slopes a step has, 1 to 1024
 ///   "seeds"       {"rule": "split_mix", "run": S}: the seed of slope k of step t is output number
-///                 t * slopes + k of SplitMix64 seeded with S (core/split_mix.hpp), as TwoPoint has it;
+///                 t * slopes + k of SplitMix64 seeded with S (SeedRule in core/split_mix.hpp), and with
+///                 "shared": n the upper half of it is that of n steps;
 ///                 {"rule": "stored"}: the records hold the seeds
 ///   "first_step"  number of the first step, 0 if it is not there
 class JournalHeader {
@@ -67,7 +68,7 @@ public:
 
   /// The seed of a slope by the rule; of no use where seeds are stored.
   [[nodiscard]] std::uint64_t seed(std::uint64_t step, std::size_t slope) const noexcept {
-    return split_mix(run_seed_, step * layout_.slopes + slope);
+    return rule_.seed(step, layout_.slopes, slope);
   }
 
 private:
@@ -90,13 +91,14 @@ private:
     if (!layout_.stored_seeds) {
       require(rule == "split_mix", place, R"(: expected "seeds", {"rule": "split_mix", "run": a number} or )",
               R"({"rule": "stored"}, found )", rule.empty() ? "none" : text::quote(rule));
-      run_seed_ = read_number(*found, "run", place);
+      rule_.run = read_number(*found, "run", place);
+      rule_.shared = found->contains("shared") ? read_number(*found, "shared", place) : 1;
     }
   }
 
   Json json_;
   journal::Layout layout_;
-  std::uint64_t run_seed_ = 0;
+  SeedRule rule_;
   std::uint64_t first_step_ = 0;
 };
 

@@ -81,10 +81,11 @@ public:
   /// The earliest step that may come next.
   [[nodiscard]] std::uint64_t next_step() const noexcept { return next_step_; }
 
-  /// Appends a step. `gradient` is a range of {seed, slope}, as many as the header's "slopes". Throws Error,
-  /// with nothing appended, when the step does not come behind the last one or more than 255 are left out,
-  /// when a seed is not that of the header's rule, or when a slope or the rate is not a finite number. Throws
-  /// Error when the file cannot be written, see `flush`.
+  /// Appends a step. `gradient` is a range of {seed, slope}, at most as many as the header's "slopes"; where
+  /// the seeds follow a rule, slopes that are left out at the end are zero. Throws Error, with nothing
+  /// appended, when the step does not come behind the last one or more than 255 are left out, when a seed is
+  /// not that of the header's rule, or when a slope or the rate is not a finite number. Throws Error when the
+  /// file cannot be written, see `flush`.
   template <class Gradient>
   void append(std::uint64_t step, float learning_rate, float loss, Gradient const& gradient) {
     slopes_.clear();
@@ -92,6 +93,10 @@ public:
     for (auto const& direction : gradient) {
       slopes_.push_back(direction.slope);
       seeds_.push_back(direction.seed);
+    }
+    while (!header_.stores_seeds() && slopes_.size() < header_.layout().slopes) {
+      seeds_.push_back(header_.seed(step, slopes_.size()));
+      slopes_.push_back(0.0F);
     }
     check_step(step, learning_rate);
     checksum_ = journal::append_step(pending_, header_.layout(), static_cast<std::uint8_t>(step - next_step_),

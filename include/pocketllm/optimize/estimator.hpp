@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
+#include <pocketllm/core/split_mix.hpp>
 #include <pocketllm/optimize/gradient.hpp>
 #include <pocketllm/random/perturbed.hpp>
 
@@ -29,21 +30,21 @@ concept Estimator = requires(E const e, std::uint64_t step, std::span<random::Po
 /// slope = (L(theta + epsilon z) - L(theta - epsilon z)) / (2 epsilon).
 struct TwoPoint {
   static constexpr std::string_view name = "two-point";
-  float epsilon = 1e-3F;  ///< the distance; 1e-3 for all weights
-  std::uint64_t seed = 0; ///< of the run; step t uses output t of SplitMix64
+  float epsilon = 1e-3F;    ///< the distance; 1e-3 for all weights
+  std::uint64_t seed = 0;   ///< of the run; step t uses output t of SplitMix64
+  std::uint64_t shared = 1; ///< see SeedRule
 
   /// What is written down of it beside its name and seeds (train/part.hpp).
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
     f("epsilon", self.epsilon);
   }
-  /// Slopes of a step. The seed of slope k of step t is output t * slopes() + k of SplitMix64 seeded with
-  /// run_seed().
+  /// Slopes of a step, at most. Slope k of step t is along z(seeds().seed(t, slopes(), k)).
   [[nodiscard]] static constexpr std::size_t slopes() noexcept { return 1; }
-  [[nodiscard]] std::uint64_t run_seed() const noexcept { return seed; }
+  [[nodiscard]] SeedRule seeds() const noexcept { return {seed, shared}; }
 
   [[nodiscard]] std::array<random::Point, 2> points(std::uint64_t step) const noexcept {
-    std::uint64_t const direction = random::split_mix(seed, step);
+    std::uint64_t const direction = seeds().seed(step, slopes(), 0);
     return {random::Point{direction, epsilon}, random::Point{direction, -epsilon}};
   }
 

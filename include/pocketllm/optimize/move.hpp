@@ -18,11 +18,15 @@
 
 namespace pocketllm::optimize {
 
-/// theta <- keep theta + sum_i c_i z(s_i). Tensors of one dimension (biases and LayerNorm, which MeZO does
-/// not decay) are kept whole.
+/// theta <- keep theta + sum_i c_i z(s_i); with `groups`, whose terms stand one behind the other,
+/// theta <- keep theta + sum_j first_j g_j / (sqrt(sum_j second_j g_j^2) + floor), where g_j = sum_i c_i
+/// z(s_i) over the terms of group j: a step of Adam whose moments are made again from the gradients of some
+/// steps. Tensors of one dimension (biases and LayerNorm, which MeZO does not decay) are kept whole.
 struct Move {
   std::vector<random::Point> terms;
   float keep = 1.0F;
+  std::vector<tensor::TermGroup> groups = {};
+  float floor = 0.0F;
 };
 
 namespace detail {
@@ -32,8 +36,8 @@ struct MoveUpdates {
   std::vector<tensor::UpdateTerms> matrices, vectors;
 
   void add(Move const& of_matrices, Move const& of_vectors) {
-    matrices.push_back({of_matrices.terms, of_matrices.keep});
-    vectors.push_back({of_vectors.terms, 1.0F});
+    matrices.push_back({of_matrices.terms, of_matrices.keep, of_matrices.groups, of_matrices.floor});
+    vectors.push_back({of_vectors.terms, 1.0F, of_vectors.groups, of_vectors.floor});
   }
 };
 
@@ -48,9 +52,13 @@ void visit_once(Model& model, P const& perturbation, MoveUpdates const& updates,
 
 /// The move that leads back, in matrices (which decay) or in vectors.
 [[nodiscard]] inline Move inverse(Move const& move, bool decays) {
-  Move back{move.terms, decays ? 1.0F / move.keep : 1.0F};
+  Move back = move;
+  back.keep = decays ? 1.0F / move.keep : 1.0F;
+  for (tensor::TermGroup& group : back.groups) {
+    group.first *= -back.keep;
+  }
   for (random::Point& term : back.terms) {
-    term.coefficient *= -back.keep;
+    term.coefficient *= back.groups.empty() ? -back.keep : 1.0F;
   }
   return back;
 }

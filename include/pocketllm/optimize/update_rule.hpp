@@ -15,6 +15,20 @@
 
 namespace pocketllm::optimize {
 
+/// Adds weight * slope z(seed) for each slope to the terms of a move.
+inline void add_terms(Move& move, Gradient const& gradient, float weight) {
+  for (Slope const& slope : gradient) {
+    move.terms.push_back({slope.seed, weight * slope.slope});
+  }
+}
+
+/// One visit to the trained tensors of `model`. `perturbation` must be the one that the slopes were measured
+/// with.
+template <tensor::HasTensors Model, random::Perturbation P>
+void make_move(Model& model, P const& perturbation, Move const& move, Runtime& runtime) {
+  make_moves(model, perturbation, {&move, 1}, runtime, [](std::size_t) {});
+}
+
 /// Stochastic gradient descent, theta <- theta - rate (sum_i slope_i z_i + decay theta), with MeZO's weight
 /// decay: none on biases and LayerNorm, which are the tensors of one dimension (arXiv 2305.17333, algorithm
 /// 1).
@@ -32,19 +46,40 @@ struct Sgd {
   /// What the next step is to be.
   [[nodiscard]] Move move(Gradient const& gradient) const {
     Move move;
-    for (Slope const& slope : gradient) {
-      move.terms.push_back({slope.seed, -learning_rate * slope.slope});
-    }
+    add_terms(move, gradient, -learning_rate);
     move.keep = std::fma(-learning_rate, weight_decay, 1.0F); // explicit: one rounding on every machine
     return move;
   }
 
-  /// One sweep over the trained tensors of `model`. `perturbation` must be the one that the slopes were
-  /// measured with.
   template <tensor::HasTensors Model, random::Perturbation P>
   void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) const {
-    Move const next = move(gradient);
-    make_moves(model, perturbation, {&next, 1}, runtime, [](std::size_t) {});
+    make_move(model, perturbation, move(gradient), runtime);
+  }
+};
+
+/// The sign of each slope alone, theta <- theta - rate (sum_i sign(slope_i) z_i + decay theta): no loss,
+/// however wild, makes a step longer (ZO-signSGD, Liu et al., ICLR 2019, along directions instead of
+/// coordinates).
+struct Sign {
+  static constexpr std::string_view name = "sign";
+  float learning_rate = 1e-6F;
+  float weight_decay = 0.0F;
+
+  template <class Self, class F>
+  static void parameters(Self& self, F&& f) {
+    f("weight_decay", self.weight_decay);
+  }
+
+  [[nodiscard]] Move move(Gradient gradient) const {
+    for (Slope& slope : gradient) {
+      slope.slope = static_cast<float>((slope.slope > 0.0F) - (slope.slope < 0.0F));
+    }
+    return Sgd{learning_rate, weight_decay}.move(gradient);
+  }
+
+  template <tensor::HasTensors Model, random::Perturbation P>
+  void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) const {
+    make_move(model, perturbation, move(gradient), runtime);
   }
 };
 
@@ -68,7 +103,8 @@ concept MovingRule = requires(U u, Gradient const& gradient) {
   u.learning_rate = 1.0F;
 };
 
-static_assert(UpdateRule<Sgd, tensor::detail::OneTensor, random::Gaussian> && MovingRule<Sgd>);
+static_assert(UpdateRule<Sgd, tensor::detail::OneTensor, random::Gaussian> && MovingRule<Sgd> &&
+              MovingRule<Sign>);
 static_assert(!UpdateRule<Gradient, tensor::detail::OneTensor, random::Gaussian> && !MovingRule<Gradient>);
 
 } // namespace pocketllm::optimize

@@ -2,7 +2,7 @@
 // The points theta + c z(seed) at which a loss is to be evaluated: seeds and numbers, never weights.
 #pragma once
 
-#include <pocketllm/random/perturbation.hpp>
+#include <pocketllm/random/any_perturbation.hpp>
 
 #include <cstddef>
 #include <cstdint>

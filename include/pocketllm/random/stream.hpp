@@ -15,6 +15,7 @@ namespace pocketllm::random {
 struct Stream {
   std::uint64_t seed = 0;
   std::uint64_t tensor = 0; ///< Tensor::key()
+  bool vector = false;      ///< whether the tensor has one dimension: a bias, a LayerNorm
 };
 
 /// Sixteen generators ("lanes") run side by side; lane c makes the columns c, c + 16, c + 32, ... of a block.

@@ -50,8 +50,8 @@ struct PerturbedRow {
         random::Point const point = t.at.points[l];
         bool const noisy = point.coefficient != 0.0F && t.w.trained();
         if (noisy && seed != point.seed) {
-          random::fill_row<A>(t.at.perturbation, {point.seed, t.w.key()}, t.range.row, column, count,
-                              z.data());
+          random::fill_row<A>(t.at.perturbation, {point.seed, t.w.key(), t.w.shape().size() == 1},
+                              t.range.row, column, count, z.data());
           seed = point.seed;
         }
         float* const to = t.out + l * t.lane_stride + done;

@@ -197,7 +197,7 @@ private:
           copy_weights<A>(w.row(row), p.k, p.depth, out);
           continue;
         }
-        random::Stream const stream{points->seed, w.key()};
+        random::Stream const stream{points->seed, w.key(), false};
         task.at.perturbation.template fill<A>(stream, row, p.k / simd::tile_depth, p.depth, z);
         if (together == 2) {
           perturb<A, 2>(w.row(row), p.k, z, points, p.depth, out);

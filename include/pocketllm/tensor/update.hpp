@@ -20,10 +20,20 @@
 
 namespace pocketllm::tensor {
 
-/// One update among several that follow one another: W <- decay W + sum_i c_i z(s_i).
+/// Some of the terms of an update, which together are a gradient g, with its weights in the sums of g and of
+/// g^2.
+struct TermGroup {
+  std::size_t terms = 0;
+  float first = 0.0F, second = 0.0F;
+};
+
+/// One update among several that follow one another: W <- decay W + sum_i c_i z(s_i), or, with groups,
+/// W <- decay W + sum_j first_j g_j / (sqrt(sum_j second_j g_j^2) + floor).
 struct UpdateTerms {
   std::span<random::Point const> terms;
   float decay = 1.0F;
+  std::span<TermGroup const> groups = {}; ///< none, or of all terms in their order
+  float floor = 0.0F;
 };
 
 namespace detail {
@@ -64,6 +74,7 @@ struct Update {
     T* data;
     std::size_t rows, cols;
     std::uint64_t key;
+    bool vector; ///< of one dimension
     P const& perturbation;
     std::span<UpdateTerms const> updates;
 
@@ -119,19 +130,56 @@ private:
   static void change(Task const& t, UpdateTerms const& update, T* w, std::size_t row, std::size_t block,
                      std::size_t count) noexcept {
     Row sum, noise;
-    for (std::size_t i = 0; i < update.terms.size(); ++i) {
-      t.perturbation.template fill<A>({update.terms[i].seed, t.key}, row, block, count, noise.data());
-      simd::f32<A> const c = simd::splat<A>(update.terms[i].coefficient);
-      for (std::size_t j = 0; j < count; j += simd::width<A>) {
-        simd::f32<A> const before = i == 0 ? simd::splat<A>(0.0F) : simd::load<A>(sum.data() + j);
-        simd::store<A>(sum.data() + j, simd::fma<A>(c, simd::load<A>(noise.data() + j), before));
-      }
+    if (update.groups.empty()) {
+      add_up<A>(t, update.terms, row, block, count, sum, noise);
+    } else {
+      scale_by_moments<A>(t, update, row, block, count, sum, noise);
     }
     if constexpr (!std::same_as<T, float>) {
       detail::RoundingBits{}.fill<A>({detail::rounding_seed(update.terms), t.key}, row, block, count,
                                      noise.data());
     }
     add<A>(w, sum.data(), noise.data(), update.decay, count);
+  }
+
+  /// sum = sum_i c_i z(s_i)
+  template <class A>
+  static void add_up(Task const& t, std::span<random::Point const> terms, std::size_t row, std::size_t block,
+                     std::size_t count, Row& sum, Row& noise) noexcept {
+    if (terms.empty()) {
+      sum.fill(0.0F);
+    }
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      t.perturbation.template fill<A>({terms[i].seed, t.key, t.vector}, row, block, count, noise.data());
+      simd::f32<A> const c = simd::splat<A>(terms[i].coefficient);
+      for (std::size_t j = 0; j < count; j += simd::width<A>) {
+        simd::f32<A> const before = i == 0 ? simd::splat<A>(0.0F) : simd::load<A>(sum.data() + j);
+        simd::store<A>(sum.data() + j, simd::fma<A>(c, simd::load<A>(noise.data() + j), before));
+      }
+    }
+  }
+
+  /// sum = sum_j first_j g_j / (sqrt(sum_j second_j g_j^2) + floor)
+  template <class A>
+  static void scale_by_moments(Task const& t, UpdateTerms const& update, std::size_t row, std::size_t block,
+                               std::size_t count, Row& sum, Row& noise) noexcept {
+    Row mean{}, square{};
+    std::size_t at = 0;
+    for (TermGroup const& group : update.groups) {
+      add_up<A>(t, update.terms.subspan(at, group.terms), row, block, count, sum, noise);
+      at += group.terms;
+      simd::f32<A> const first = simd::splat<A>(group.first), second = simd::splat<A>(group.second);
+      for (std::size_t j = 0; j < count; j += simd::width<A>) {
+        simd::f32<A> const g = simd::load<A>(sum.data() + j);
+        simd::store<A>(mean.data() + j, simd::fma<A>(first, g, simd::load<A>(mean.data() + j)));
+        simd::store<A>(square.data() + j, simd::fma<A>(second * g, g, simd::load<A>(square.data() + j)));
+      }
+    }
+    simd::f32<A> const floor = simd::splat<A>(update.floor);
+    for (std::size_t j = 0; j < count; j += simd::width<A>) {
+      simd::f32<A> const root = simd::sqrt<A>(simd::load<A>(square.data() + j)) + floor;
+      simd::store<A>(sum.data() + j, simd::divide<A>(simd::load<A>(mean.data() + j), root));
+    }
   }
 
   /// w = decay * w + sum, rounded by the bits of `random`.
@@ -174,7 +222,8 @@ void update_in_order(Tensor<T>& w, P const& perturbation, std::span<UpdateTerms 
   }
   if constexpr (FloatStorage<T>) { // others are never trained
     using Kernel = kernel::Update<T, P>;
-    typename Kernel::Task const task{w.mutable_data(), w.rows(), w.cols(), w.key(), perturbation, updates};
+    typename Kernel::Task const task{w.mutable_data(),      w.rows(),     w.cols(), w.key(),
+                                     w.shape().size() == 1, perturbation, updates};
     runtime.pool().parallel_for(task.pieces(), [&](std::size_t piece, std::size_t) {
       simd::invoke<A, Kernel>(task, piece);
       done(w.size() / task.pieces());

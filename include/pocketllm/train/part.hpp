@@ -6,9 +6,10 @@
 #include <pocketllm/io/journal_header.hpp>
 #include <pocketllm/io/strict_json.hpp>
 #include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/optimize/memory.hpp>
 #include <pocketllm/optimize/schedule.hpp>
 #include <pocketllm/optimize/update_rule.hpp>
-#include <pocketllm/random/perturbation.hpp>
+#include <pocketllm/random/any_perturbation.hpp>
 #include <pocketllm/text/quote.hpp>
 
 #include <concepts>
@@ -118,8 +119,8 @@ template <Part... T>
 struct Parts {};
 
 /// The library's own, which journals are replayed with.
-using Perturbations = Parts<random::Gaussian, random::Rademacher>;
-using UpdateRules = Parts<optimize::Sgd>;
+using Perturbations = Parts<random::Gaussian, random::Rademacher, random::LowRank>;
+using UpdateRules = Parts<optimize::Sgd, optimize::Sign, optimize::Momentum, optimize::Adam>;
 
 /// Calls f(part) with the one of the parts that `json` describes. Throws Error that begins with `place` when
 /// it is none of them, and as read_part does.

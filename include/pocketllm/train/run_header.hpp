@@ -32,8 +32,8 @@ struct RunDescription {
   io::Json about = nullptr; ///< anything that people want to know; not compared
 };
 
-/// An estimator that can be written down. slopes() is the number of slopes of each step. With a member
-/// run_seed() the seeds are those of the rule in io/journal_header.hpp; without, records hold them.
+/// An estimator that can be written down. slopes() is the largest number of slopes of a step. With a member
+/// seeds() the seeds are those of that rule; without, records hold them.
 template <class E>
 concept DescribedEstimator = Part<E> && requires(E const estimator) {
   { estimator.slopes() } -> std::convertible_to<std::size_t>;
@@ -110,8 +110,12 @@ template <tensor::HasTensors Model, Part P, DescribedEstimator E, Part U>
                 {"data", description.data},
                 {"slopes", static_cast<std::size_t>(estimator.slopes())},
                 {"seeds", {{"rule", "stored"}}}};
-  if constexpr (requires { estimator.run_seed(); }) {
-    json["seeds"] = {{"rule", "split_mix"}, {"run", static_cast<std::uint64_t>(estimator.run_seed())}};
+  if constexpr (requires { estimator.seeds(); }) {
+    SeedRule const rule_of_seeds = estimator.seeds();
+    json["seeds"] = {{"rule", "split_mix"}, {"run", rule_of_seeds.run}};
+    if (rule_of_seeds.shared > 1) {
+      json["seeds"]["shared"] = rule_of_seeds.shared;
+    }
   }
   if (!description.about.is_null()) {
     json["about"] = description.about;

@@ -92,6 +92,10 @@ public:
     snapshots_ = snapshots;
   }
 
+  /// Evaluates at most so many points of a step in one visit to the weights; 0 for all of them. Each of them
+  /// needs its own activations. What the losses are does not depend on it.
+  void set_max_lanes(std::size_t lanes) noexcept { max_lanes_ = lanes; }
+
   /// Brings the model from the weights that the run began with, or those before step `first` (of a snapshot),
   /// to those behind the last step of the journal. Returns the step to go on with.
   std::uint64_t resume(io::Journal const& journal, std::uint64_t first = 0,
@@ -140,9 +144,12 @@ private:
     std::vector<float> mine; // [micro-batches, points]
     for (std::uint64_t i = begin; i < begin + micro_batches_; ++i) {
       auto const batch = objective_.batch(examples_, order_.batch(i));
-      std::vector<float> const losses =
-          objective_(model_, batch, random::perturb(perturbation_, points), runtime_);
-      mine.insert(mine.end(), losses.begin(), losses.end());
+      for (std::size_t first = 0, count = 0; first < points.size(); first += count) {
+        count = together(points.subspan(first));
+        std::vector<float> const losses =
+            objective_(model_, batch, random::perturb(perturbation_, points.subspan(first, count)), runtime_);
+        mine.insert(mine.end(), losses.begin(), losses.end());
+      }
     }
     std::vector<float> const all = team_.gather(mine);
     std::size_t const batches = micro_batches_ * team_.size(), lanes = all.size() / batches;
@@ -155,6 +162,15 @@ private:
       means.push_back(static_cast<float>(sum / static_cast<double>(batches)));
     }
     return means;
+  }
+
+  /// How many of the points are evaluated in the next visit; two that share z stay together.
+  [[nodiscard]] std::size_t together(std::span<random::Point const> points) const {
+    if (max_lanes_ == 0 || points.size() <= max_lanes_) {
+      return points.size();
+    }
+    bool const torn = max_lanes_ > 1 && points[max_lanes_ - 1].seed == points[max_lanes_].seed;
+    return max_lanes_ - (torn ? 1 : 0);
   }
 
   void write_down(std::uint64_t step, float loss, optimize::Gradient const& gradient) {
@@ -183,6 +199,7 @@ private:
   Runtime& runtime_;
   std::size_t micro_batches_;
   T team_;
+  std::size_t max_lanes_ = 0;
   io::JournalWriter* journal_ = nullptr;
   Snapshots* snapshots_ = nullptr;
 };

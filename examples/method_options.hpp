@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// The method of a training: which points a step evaluates, along which directions, and what it does with the
+// answers.
+#pragma once
+
+#include "command_line.hpp"
+#include <pocketllm/optimize/any.hpp>
+#include <pocketllm/random/any_perturbation.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace examples {
+
+struct MethodOptions {
+  std::string estimator = "two-point";
+  std::int64_t directions = 0; ///< 0: the estimator's own
+  double epsilon = 1e-3;
+  std::string perturbation = "gaussian";
+  std::int64_t rank = 2, shared_steps = 50; ///< of low-rank
+  std::string update = "sgd";
+  double momentum = 0.9;
+  std::int64_t history = 20;
+  double weight_decay = 0.0;
+  std::int64_t max_lanes = 0;
+};
+
+inline void add_method(CLI::App& app, MethodOptions& o) {
+  app.option_defaults()->group("Method");
+  app.add_option(
+         "--estimator", o.estimator,
+         "Where a step evaluates the loss: two-point (MeZO), multi-point (the mean of --directions of "
+         "it), one-sided, or fzoo (one-sided, with steps of a length that does not depend on the loss)")
+      ->check(one_of({"two-point", "multi-point", "one-sided", "fzoo"}))
+      ->capture_default_str()
+      ->type_name("KIND");
+  app.add_option("--directions", o.directions,
+                 "Random directions in a step (default: 1; 4 of multi-point, 8 of fzoo)")
+      ->check(whole_number(1, 1024))
+      ->type_name("N");
+  app.add_option("--epsilon", o.epsilon, "How far from the weights the loss is evaluated")
+      ->check(number(false))
+      ->capture_default_str()
+      ->type_name("E");
+  app.add_option("--perturbation", o.perturbation,
+                 "Random directions: gaussian, rademacher (signs; cheaper), or low-rank (LOZO)")
+      ->check(one_of({"gaussian", "rademacher", "low-rank"}))
+      ->capture_default_str()
+      ->type_name("KIND");
+  app.add_option("--rank", o.rank, "Of low-rank directions")
+      ->check(whole_number(1, pocketllm::random::LowRank::most))
+      ->capture_default_str()
+      ->type_name("R");
+  app.add_option("--shared-steps", o.shared_steps,
+                 "Steps in which low-rank directions have one factor in common")
+      ->check(whole_number(1, 1'000'000'000))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--update", o.update,
+                 "What a step does to the weights: sgd, momentum, adam (both made again from the last "
+                 "--history steps, with no buffer), or sign")
+      ->check(one_of({"sgd", "momentum", "adam", "sign"}))
+      ->capture_default_str()
+      ->type_name("KIND");
+  app.add_option("--momentum", o.momentum, "Of momentum, and Adam's beta1")
+      ->check(CLI::Range(0.0, 0.9999))
+      ->capture_default_str()
+      ->type_name("B");
+  app.add_option("--history", o.history, "Steps that momentum and adam remember; each costs its noise again")
+      ->check(whole_number(1, 1000))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--weight-decay", o.weight_decay, "On matrices; none on biases and LayerNorm")
+      ->check(number(true))
+      ->capture_default_str()
+      ->type_name("D");
+  app.add_option(
+         "--max-lanes", o.max_lanes,
+         "Points evaluated at once at most, each with activations of its own (default: all of a step)")
+      ->check(whole_number(1, 4096))
+      ->type_name("N");
+}
+
+[[nodiscard]] inline pocketllm::optimize::AnyEstimator estimator_of(MethodOptions const& o,
+                                                                    std::uint64_t seed) {
+  namespace opt = pocketllm::optimize;
+  auto const epsilon = static_cast<float>(o.epsilon);
+  auto const shared = o.perturbation == "low-rank" ? static_cast<std::uint64_t>(o.shared_steps) : 1;
+  auto const several = [&]<class E>(E estimator) -> opt::AnyEstimator {
+    estimator.epsilon = epsilon, estimator.seed = seed, estimator.shared = shared;
+    if (o.directions != 0) {
+      estimator.directions = static_cast<std::uint32_t>(o.directions);
+    }
+    return estimator;
+  };
+  if (o.estimator == "multi-point") {
+    return several(opt::MultiPoint{});
+  }
+  if (o.estimator == "one-sided") {
+    return several(opt::OneSided{});
+  }
+  if (o.estimator == "fzoo") {
+    pocketllm::require(o.directions != 1,
+                       "--estimator fzoo needs at least 2 --directions, to compare their losses");
+    return several(opt::Fzoo{});
+  }
+  pocketllm::require(o.directions <= 1, "--directions ", o.directions,
+                     ": --estimator two-point has one; use multi-point for several");
+  return opt::TwoPoint{epsilon, seed, shared};
+}
+
+[[nodiscard]] inline pocketllm::optimize::AnyRule rule_of(MethodOptions const& o) {
+  namespace opt = pocketllm::optimize;
+  auto const decay = static_cast<float>(o.weight_decay), beta = static_cast<float>(o.momentum);
+  auto const history = static_cast<std::uint32_t>(o.history);
+  if (o.update == "momentum") {
+    return opt::Momentum{.weight_decay = decay, .beta = beta, .history = history};
+  }
+  if (o.update == "adam") {
+    return opt::Adam{.weight_decay = decay, .beta1 = beta, .history = history};
+  }
+  if (o.update == "sign") {
+    return opt::Sign{.weight_decay = decay};
+  }
+  return opt::Sgd{.weight_decay = decay};
+}
+
+[[nodiscard]] inline pocketllm::random::AnyPerturbation perturbation_of(MethodOptions const& o) {
+  return pocketllm::random::AnyPerturbation(o.perturbation, static_cast<std::uint32_t>(o.rank));
+}
+
+} // namespace examples

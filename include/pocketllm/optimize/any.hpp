@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// One of the library's estimators, and one of its update rules, chosen when the program runs: programs that
+// offer all of them need not be compiled for each.
+#pragma once
+
+#include <pocketllm/core/runtime.hpp>
+#include <pocketllm/core/split_mix.hpp>
+#include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/optimize/fzoo.hpp>
+#include <pocketllm/optimize/gradient.hpp>
+#include <pocketllm/optimize/memory.hpp>
+#include <pocketllm/optimize/move.hpp>
+#include <pocketllm/optimize/multi_point.hpp>
+#include <pocketllm/optimize/update_rule.hpp>
+#include <pocketllm/random/perturbed.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace pocketllm::optimize {
+
+/// An estimator of any of these types.
+class AnyEstimator {
+public:
+  using Chosen = std::variant<TwoPoint, OneSided, MultiPoint, Fzoo>;
+  std::string_view name = TwoPoint::name; ///< of the one that was chosen
+
+  AnyEstimator() = default; ///< TwoPoint
+  template <class E>
+  requires std::constructible_from<Chosen, E> AnyEstimator(E estimator)
+      : name(E::name), chosen_(std::move(estimator)) {}
+
+  template <class Self, class F>
+  static void parameters(Self& self, F&& f) {
+    std::visit([&]<class E>(E& one) { std::remove_const_t<E>::parameters(one, f); }, self.chosen_);
+  }
+  [[nodiscard]] std::size_t slopes() const {
+    return std::visit([](auto const& one) { return one.slopes(); }, chosen_);
+  }
+  [[nodiscard]] SeedRule seeds() const {
+    return std::visit([](auto const& one) { return one.seeds(); }, chosen_);
+  }
+  [[nodiscard]] std::vector<random::Point> points(std::uint64_t step) const {
+    return std::visit(
+        [&](auto const& one) {
+          auto const points = one.points(step);
+          return std::vector<random::Point>(points.begin(), points.end());
+        },
+        chosen_);
+  }
+  [[nodiscard]] Gradient gradient(std::span<random::Point const> points,
+                                  std::span<float const> losses) const {
+    return std::visit([&](auto const& one) { return one.gradient(points, losses); }, chosen_);
+  }
+
+private:
+  Chosen chosen_;
+};
+
+/// An update rule of any of these types.
+class AnyRule {
+public:
+  using Chosen = std::variant<Sgd, Sign, Momentum, Adam>;
+  std::string_view name = Sgd::name; ///< of the one that was chosen
+  float learning_rate = 0.0F;
+
+  AnyRule() = default; ///< Sgd
+  template <class U>
+  requires std::constructible_from<Chosen, U> AnyRule(U rule)
+      : name(U::name), learning_rate(rule.learning_rate), chosen_(std::move(rule)) {}
+
+  template <class Self, class F>
+  static void parameters(Self& self, F&& f) {
+    std::visit([&]<class U>(U& one) { std::remove_const_t<U>::parameters(one, f); }, self.chosen_);
+  }
+  [[nodiscard]] Move move(Gradient const& gradient) {
+    return std::visit(
+        [&](auto& one) {
+          one.learning_rate = learning_rate;
+          return one.move(gradient);
+        },
+        chosen_);
+  }
+  template <tensor::HasTensors Model, random::Perturbation P>
+  void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) {
+    make_move(model, perturbation, move(gradient), runtime);
+  }
+
+private:
+  Chosen chosen_;
+};
+
+static_assert(Estimator<AnyEstimator> && MovingRule<AnyRule>);
+static_assert(!std::constructible_from<AnyEstimator, Sgd> && !std::constructible_from<AnyRule, TwoPoint>);
+
+} // namespace pocketllm::optimize

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The library's perturbations, and one that is chosen among them by name.
+#pragma once
+
+#include <pocketllm/core/error.hpp>
+#include <pocketllm/random/gaussian.hpp>
+#include <pocketllm/random/low_rank.hpp>
+#include <pocketllm/random/perturbation.hpp>
+#include <pocketllm/random/rademacher.hpp>
+#include <pocketllm/random/stream.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <variant>
+
+namespace pocketllm::random {
+
+/// Gaussian, Rademacher or LowRank, chosen by name when the program runs: programs that offer them need not
+/// be compiled for each. The choice costs a branch for a block of a row.
+class AnyPerturbation {
+public:
+  std::string_view name = Gaussian::name; ///< of the one that was chosen
+
+  AnyPerturbation() = default; ///< Gaussian
+  /// `rank` is that of LowRank. Throws Error for a name that is none of the library's, and for a rank that
+  /// LowRank does not have.
+  explicit AnyPerturbation(std::string_view wanted, std::uint32_t rank = LowRank{}.rank) {
+    if (wanted == Rademacher::name) {
+      chosen_ = Rademacher{};
+    } else if (wanted == LowRank::name) {
+      require(rank >= 1 && rank <= LowRank::most, "noise of rank ", rank, "; it must be from 1 to ",
+              LowRank::most);
+      chosen_ = LowRank{rank};
+    } else {
+      require(wanted == Gaussian::name, "there is no perturbation called ", wanted, "; there are ",
+              Gaussian::name, ", ", Rademacher::name, " and ", LowRank::name);
+    }
+    name = std::visit([](auto const& one) { return std::string_view(one.name); }, chosen_);
+  }
+
+  template <class Self, class F>
+  static void parameters(Self& self, F&& f) {
+    if (auto* const low_rank = std::get_if<LowRank>(&self.chosen_)) {
+      LowRank::parameters(*low_rank, f);
+    }
+  }
+
+  template <class A>
+  void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
+    if (auto const* const low_rank = std::get_if<LowRank>(&chosen_)) {
+      low_rank->fill<A>(stream, row, block, count, out);
+    } else if (std::holds_alternative<Rademacher>(chosen_)) {
+      Rademacher{}.fill<A>(stream, row, block, count, out);
+    } else {
+      Gaussian{}.fill<A>(stream, row, block, count, out);
+    }
+  }
+
+private:
+  std::variant<Gaussian, Rademacher, LowRank> chosen_;
+};
+
+/// Perturbations of the library itself.
+template <class P>
+inline constexpr bool is_own_perturbation = std::same_as<P, Gaussian> || std::same_as<P, Rademacher> ||
+                                            std::same_as<P, LowRank> || std::same_as<P, AnyPerturbation>;
+
+static_assert(Perturbation<AnyPerturbation>);
+
+} // namespace pocketllm::random

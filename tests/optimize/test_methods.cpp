@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Twenty steps of every estimator, update rule and perturbation against PyTorch, which was given the same z
+// and has the buffers that the rules here do without.
+#include "golden.hpp"
+#include <pocketllm/core/runtime.hpp>
+#include <pocketllm/io/load.hpp>
+#include <pocketllm/models/roberta.hpp>
+#include <pocketllm/optimize/any.hpp>
+#include <pocketllm/optimize/selection.hpp>
+#include <pocketllm/random/any_perturbation.hpp>
+#include <pocketllm/train/objective.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+using namespace pocketllm;
+using golden::Json;
+using Model = models::Roberta<float>;
+using optimize::AnyEstimator;
+using optimize::AnyRule;
+
+namespace {
+
+struct File {
+  Json json = io::read_object(golden::path_of("optimize/data/methods.json"));
+  golden::Tensors tensors{golden::path_of("optimize/data/methods.safetensors")};
+
+  [[nodiscard]] Model start() const {
+    auto model = io::load<Model>(golden::path_of(json.at("model").get<std::string>()));
+    std::string patterns;
+    for (Json const& pattern : json.at("trained")) {
+      patterns += (patterns.empty() ? "" : ",") + pattern.get<std::string>();
+    }
+    optimize::select_trained(model, patterns);
+    return model;
+  }
+};
+
+AnyEstimator estimator_of(Json const& method) {
+  auto const number = [&](char const* key) { return method.at(key).get<std::uint32_t>(); };
+  auto const epsilon = method.at("epsilon").get<float>();
+  std::uint64_t const seed = number("run_seed"), shared = number("shared");
+  auto const kind = method.at("estimator").get<std::string>();
+  if (kind == optimize::MultiPoint::name) {
+    return optimize::MultiPoint{epsilon,         seed, shared, number("directions"), number("at_start"),
+                                number("growth")};
+  }
+  if (kind == optimize::OneSided::name) {
+    return optimize::OneSided{epsilon, seed, shared, number("directions")};
+  }
+  if (kind == optimize::Fzoo::name) {
+    return optimize::Fzoo{epsilon, seed, shared, number("directions"), method.at("centred").get<bool>()};
+  }
+  REQUIRE(kind == optimize::TwoPoint::name);
+  return optimize::TwoPoint{epsilon, seed, shared};
+}
+
+AnyRule rule_of(Json const& method) {
+  auto const number = [&](char const* key) { return method.at(key).get<float>(); };
+  auto const history = method.at("history").get<std::uint32_t>();
+  float const rate = number("learning_rate"), decay = number("weight_decay");
+  auto const kind = method.at("update").get<std::string>();
+  if (kind == optimize::Momentum::name) {
+    return optimize::Momentum{rate, decay, number("beta"), history};
+  }
+  if (kind == optimize::Adam::name) {
+    return optimize::Adam{rate, decay, number("beta"), number("beta2"), number("floor"), history};
+  }
+  if (kind == optimize::Sign::name) {
+    return optimize::Sign{rate, decay};
+  }
+  REQUIRE(kind == optimize::Sgd::name);
+  return optimize::Sgd{rate, decay};
+}
+
+using Losses = std::vector<std::vector<float>>;
+
+/// Runs a method; the losses of each step.
+Losses train(Model& model, File const& file, Json const& method, std::size_t threads) {
+  AnyEstimator const estimator = estimator_of(method);
+  AnyRule rule = rule_of(method);
+  random::AnyPerturbation const perturbation(method.at("perturbation").get<std::string>(),
+                                             method.at("rank").get<std::uint32_t>());
+  Runtime runtime(threads);
+  Losses found;
+  for (Json const& step : method.at("steps")) {
+    golden::Examples const batch(file.json.at("examples"), step.at("batch").get<std::vector<std::size_t>>());
+    auto const points = estimator.points(found.size());
+    Workspace::Frame const frame(runtime.workspace());
+    auto const scores = model.word_scores(batch.tokens, batch.masks, batch.words,
+                                          random::perturb(perturbation, std::span(points)), runtime);
+    found.push_back(train::mean_cross_entropy(scores, batch.labels));
+    auto const gradient = estimator.gradient(points, found.back());
+    CHECK(gradient.size() <= estimator.slopes());
+    for (std::size_t k = 0; k < gradient.size(); ++k) {
+      CHECK(gradient[k].seed == estimator.seeds().seed(found.size() - 1, estimator.slopes(), k));
+    }
+    rule(model, perturbation, gradient, runtime);
+  }
+  return found;
+}
+
+void check_method(File const& file, Json const& method) {
+  Model model = file.start();
+  Losses const found = train(model, file, method, 1);
+  for (std::size_t t = 0; t < found.size(); ++t) {
+    CAPTURE(t);
+    auto const expected = method.at("steps")[t].at("losses").get<std::vector<float>>();
+    CHECK(golden::relative_error(found[t], expected) <= golden::tolerance);
+  }
+  std::map<std::string, std::vector<float>> before;
+  Model const start = file.start();
+  start.for_each_tensor([&](auto const& w) { before[w.name()] = {w.values().begin(), w.values().end()}; });
+  model.for_each_tensor([&](auto const& w) {
+    std::string const name = w.name();
+    CAPTURE(name);
+    std::vector<float> const values(w.values().begin(), w.values().end());
+    if (!w.trained()) {
+      CHECK(values == before[name]);
+      return;
+    }
+    CHECK(golden::relative_error(values, file.tensors[method.at("name").get<std::string>() + "/" + name]) <=
+          golden::tolerance);
+    CHECK(golden::relative_error(values, before[name]) > 50 * golden::tolerance);
+  });
+  Model again = file.start();
+  CHECK(train(again, file, method, 3) == found); // and so to the same bits with other threads
+}
+
+} // namespace
+
+TEST_CASE("twenty steps of each method are PyTorch's") {
+  File const file;
+  REQUIRE(file.json.at("methods").size() == 6);
+  for (Json const& method : file.json.at("methods")) {
+    auto const name = method.at("name").get<std::string>();
+    CAPTURE(name);
+    check_method(file, method);
+  }
+}
+
+TEST_CASE(
+    "equal losses teach FZOO nothing, and estimators refuse losses that are not those of their points") {
+  optimize::Fzoo const fzoo{.directions = 3};
+  for (optimize::Slope const& slope : fzoo.gradient(fzoo.points(4), std::vector<float>{2.0F, 2.0F, 2.0F})) {
+    CHECK(slope.slope == 0.0F);
+  }
+  CHECK_THROWS_AS(static_cast<void>(fzoo.gradient(fzoo.points(4), std::vector<float>{2.0F})), Error);
+  optimize::MultiPoint const multi{.directions = 2};
+  CHECK_THROWS_AS(static_cast<void>(multi.gradient(multi.points(0), std::vector<float>{1, 2, 3})), Error);
+  optimize::OneSided const one{};
+  CHECK_THROWS_AS(static_cast<void>(one.gradient(one.points(0), std::vector<float>{1})), Error);
+}
+
+TEST_CASE("seeds share their upper half for as many steps as asked for") {
+  SeedRule const rule{9, 3};
+  auto const upper = [&](std::uint64_t step) { return rule.seed(step, 2, 1) >> 32; };
+  CHECK((upper(0) == upper(2) && upper(3) == upper(5)));
+  CHECK(upper(2) != upper(3));
+  CHECK(rule.seed(0, 2, 0) != rule.seed(0, 2, 1));
+  CHECK(SeedRule{9, 1}.seed(4, 2, 1) == split_mix(9, 9));
+}
