@@ -78,6 +78,7 @@
 #include <pocketllm/train/replay.hpp>
 #include <pocketllm/train/resources.hpp>
 #include <pocketllm/train/run_header.hpp>
+#include <pocketllm/train/scored.hpp>
 #include <pocketllm/train/snapshots.hpp>
 #include <pocketllm/train/stop.hpp>
 #include <pocketllm/train/svg_plot.hpp>
