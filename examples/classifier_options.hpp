@@ -36,7 +36,6 @@ struct ClassifierOptions {
   std::int64_t warm_up = 0;
   std::int64_t threads = 0;
   std::int64_t max_tokens = 128;
-  double learning_rate = 1e-6;
   std::string schedule = "constant";
   std::uint64_t seed = 0;
   std::string train = "*";
@@ -132,11 +131,6 @@ inline void add_training(CLI::App& app, ClassifierOptions& o) {
       ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
       ->type_name("N");
-  app.add_option("--learning-rate", o.learning_rate,
-                 "1e-6 suits a large model, 1e-4 a tiny one; if it is too large the loss grows")
-      ->check(number(false))
-      ->capture_default_str()
-      ->type_name("RATE");
   app.add_option("--schedule", o.schedule, "How the learning rate falls: constant, linear or cosine")
       ->check(one_of({"constant", "linear", "cosine"}))
       ->capture_default_str()

@@ -50,6 +50,19 @@ inline CLI::Validator number(bool zero_allowed) {
   return {check, ""};
 }
 
+/// A check of CLI11: a positive number, or "auto", which becomes 0.
+inline CLI::Validator number_or_auto() {
+  auto const check = [](std::string& text) -> std::string {
+    if (text == "auto") {
+      text = "0";
+      return {};
+    }
+    std::string const wrong = number(false)(text);
+    return wrong.empty() ? wrong : wrong + ", nor \"auto\"";
+  };
+  return {check, ""};
+}
+
 /// A check of CLI11: one of the words that the description lists.
 inline CLI::Validator one_of(std::vector<std::string> words) {
   return CLI::IsMember(std::move(words)).description("");

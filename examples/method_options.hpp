@@ -6,11 +6,14 @@
 #include "command_line.hpp"
 #include <pocketllm/optimize/any.hpp>
 #include <pocketllm/random/any_perturbation.hpp>
+#include <pocketllm/train/probe.hpp>
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iomanip>
 #include <string>
 
 namespace examples {
@@ -18,7 +21,8 @@ namespace examples {
 struct MethodOptions {
   std::string estimator = "two-point";
   std::int64_t directions = 0; ///< 0: the estimator's own
-  double epsilon = 1e-3;
+  double learning_rate = 0.0;  ///< 0: from a probe
+  double epsilon = 1e-3;       ///< 0: from a probe
   std::string perturbation = "gaussian";
   std::int64_t rank = 2, shared_steps = 50; ///< of low-rank
   std::string update = "sgd";
@@ -41,9 +45,14 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
                  "Random directions in a step (default: 1; 4 of multi-point, 8 of fzoo)")
       ->check(whole_number(1, 1024))
       ->type_name("N");
-  app.add_option("--epsilon", o.epsilon, "How far from the weights the loss is evaluated")
-      ->check(number(false))
-      ->capture_default_str()
+  app.add_option("--learning-rate", o.learning_rate,
+                 "auto measures how the loss curves around the weights, and prints what it takes; else about "
+                 "1e-6 for a large model, 1e-4 for a tiny one, and 1e-3 to 1e-2 with fzoo (default: auto)")
+      ->check(number_or_auto())
+      ->type_name("RATE");
+  app.add_option("--epsilon", o.epsilon,
+                 "How far from the weights the loss is evaluated; auto as with the rate (default: 0.001)")
+      ->check(number_or_auto())
       ->type_name("E");
   app.add_option("--perturbation", o.perturbation,
                  "Random directions: gaussian, rademacher (signs; cheaper), or low-rank (LOZO)")
@@ -126,6 +135,23 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
     return opt::Sign{.weight_decay = decay};
   }
   return opt::Sgd{.weight_decay = decay};
+}
+
+/// Two digits: what a probe finds is not known better, and does not depend on the machine then.
+[[nodiscard]] inline double rounded(double value) {
+  return std::stod(pocketllm::concat(std::setprecision(2), value));
+}
+
+/// The rate for a method after a probe: steps as long as SGD's.
+[[nodiscard]] inline double rate_after(pocketllm::train::Probe const& probe, MethodOptions const& o) {
+  auto const directions = static_cast<double>(estimator_of(o, 0).slopes());
+  double const sgd = probe.learning_rate(directions);
+  double const length = sgd * probe.slope; // of a step in each weight, times the root of `directions`
+  if (o.update == "adam") {                // which moves each weight by its rate
+    return rounded(length / std::sqrt(directions));
+  }
+  double const rate = o.update == "sign" ? length / directions : o.estimator == "fzoo" ? length : sgd;
+  return rounded(o.update == "momentum" ? rate * (1.0 - o.momentum) : rate);
 }
 
 [[nodiscard]] inline pocketllm::random::AnyPerturbation perturbation_of(MethodOptions const& o) {

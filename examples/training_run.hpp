@@ -97,6 +97,35 @@ void check_activations(ClassifierOptions const& o, Model const& model, Objective
   check_memory(o.phone, weights, runtime.workspace().capacity_bytes(), o.storage);
 }
 
+/// The options of the method with a rate and an epsilon: measured on the first batches where they are `auto`.
+template <class Model, class Objective, class P>
+MethodOptions settled_method(ClassifierOptions const& o, Model const& model, Objective const& objective,
+                             P const& perturbation, std::vector<typename Objective::Example> const& examples,
+                             pocketllm::train::BatchOrder order, pocketllm::Runtime& runtime) {
+  MethodOptions method = o.method;
+  if (method.learning_rate != 0.0 && method.epsilon != 0.0) {
+    return method;
+  }
+  constexpr std::uint64_t batches = 4; // their curvatures differ by some half
+  std::vector<typename Objective::Batch> probed;
+  for (std::uint64_t i = 0; i < batches; ++i) {
+    probed.push_back(objective.batch(examples, order.batch(i)));
+  }
+  // as many points at once as in a step, which has the memory for them
+  auto const probe = pocketllm::train::probe(
+      model, objective, std::span<typename Objective::Batch const>(probed), perturbation,
+      {.max_lanes = first_points(method).size(), .seed = o.seed}, runtime);
+  pocketllm::require(probe.curvature > 0.0 && probe.slope > 0.0,
+                     "the loss does not curve upwards around the weights, so no rate follows from it; give "
+                     "--learning-rate and --epsilon");
+  method.epsilon = method.epsilon != 0.0 ? method.epsilon : rounded(static_cast<double>(probe.epsilon()));
+  method.learning_rate = method.learning_rate != 0.0 ? method.learning_rate : rate_after(probe, method);
+  std::cout << "probe    slope " << std::setprecision(2) << rounded(probe.slope) << ", curvature "
+            << rounded(probe.curvature) << " along random directions: --learning-rate "
+            << method.learning_rate << " --epsilon " << method.epsilon << std::setprecision(6) << std::endl;
+  return method;
+}
+
 /// Trains `model` on `examples` as the options say. `evaluate` is asked before, after, and in between.
 template <class Model, class Objective, class P, class Team = pocketllm::train::Alone>
 class TrainingRun {
@@ -195,7 +224,7 @@ public:
       std::cerr << program_ << ": step " << outcome_.next_step + 1
                 << ": the loss is not a finite number; the weights are those before that step. Try a tenth "
                    "of --learning-rate ("
-                << o_.learning_rate << ")\n";
+                << method_.learning_rate << ")\n";
       return 1;
     }
     if (!log_error_.empty()) {
@@ -242,9 +271,6 @@ private:
   /// Makes the trainer; begins the journal, or goes on with it.
   void prepare() {
     namespace pl = pocketllm;
-    pl::optimize::Schedule const schedule{
-        pl::optimize::Schedule::parse(o_.schedule), static_cast<float>(o_.learning_rate),
-        static_cast<std::uint64_t>(o_.steps), static_cast<std::uint64_t>(o_.warm_up)};
     std::vector<std::size_t> lengths;
     for (auto const& example : examples_) {
       lengths.push_back(example.ids.size());
@@ -252,10 +278,14 @@ private:
     pl::train::BatchOrder order(std::move(lengths), {.batch_size = static_cast<std::size_t>(o_.batch),
                                                      .seed = o_.seed,
                                                      .group_by_length = o_.group_by_length});
+    method_ = settled_method(o_, model_, objective_, perturbation_, examples_, order, runtime_);
+    pl::optimize::Schedule const schedule{
+        pl::optimize::Schedule::parse(o_.schedule), static_cast<float>(method_.learning_rate),
+        static_cast<std::uint64_t>(o_.steps), static_cast<std::uint64_t>(o_.warm_up)};
     trainer_.emplace(model_, objective_, std::span<typename Objective::Example const>(examples_),
-                     perturbation_, estimator_of(o_.method, o_.seed), rule_of(o_.method), schedule,
+                     perturbation_, estimator_of(method_, o_.seed), rule_of(method_), schedule,
                      std::move(order), runtime_, static_cast<std::size_t>(o_.micro_batches), team_);
-    trainer_->set_max_lanes(static_cast<std::size_t>(o_.method.max_lanes));
+    trainer_->set_max_lanes(static_cast<std::size_t>(method_.max_lanes));
     if constexpr (requires { team_.same(std::string()); }) {
       pl::require(team_.same(pl::io::digest_text(pl::io::digest(model_, runtime_))),
                   "the processes have read different weights from ", o_.model.string());
@@ -305,6 +335,7 @@ private:
   }
 
   ClassifierOptions const& o_;
+  MethodOptions method_; ///< with a rate
   std::string program_;
   Model& model_;
   Objective const& objective_;

@@ -74,6 +74,7 @@
 #include <pocketllm/train/pair_similarity.hpp>
 #include <pocketllm/train/part.hpp>
 #include <pocketllm/train/peft.hpp>
+#include <pocketllm/train/probe.hpp>
 #include <pocketllm/train/progress.hpp>
 #include <pocketllm/train/replay.hpp>
 #include <pocketllm/train/resources.hpp>

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Zeroth-order methods side by side on the same task: accuracy and loss against forward passes and seconds.
+
+    methods.py --finetune-classifier build/release/examples/finetune_classifier --write
+
+The task is that of the demo: the shipped RoBERTa and SMS data, 256 of each class to train on in batches of 16, 600
+balanced messages held out, each seed another choice of both. A forward pass is one of a batch; those of a new head on
+vectors that are made once are not counted, their seconds are. --write puts the table into README.md beside this script,
+between <!-- methods:begin --> and <!-- methods:end -->, and the curves into methods.svg.
+"""
+import argparse
+import csv
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from reporting import around_section, fail, positive, table
+from step_chart import STYLE, text
+
+HERE = Path(__file__).resolve().parent
+EXAMPLES = HERE.parent / "examples"
+BATCH, SHOTS, TEST = 16, 256, 600
+
+
+@dataclass(frozen=True)
+class Method:
+    name: str
+    options: str
+    points: int  # forward passes of a step
+    before: int = 0  # forward passes before the first step
+
+
+FZOO = "--estimator fzoo --perturbation rademacher --schedule linear"
+METHODS = [
+    Method("MeZO", "--learning-rate 1e-4", 2),
+    Method("MeZO, falling rate", "--learning-rate 2e-4 --schedule linear", 2),
+    Method("MeZO, momentum", "--update momentum --learning-rate 2e-5 --schedule linear", 2),
+    Method("MeZO, Adam", "--update adam --learning-rate 1e-3 --schedule linear", 2),
+    Method("LOZO", "--perturbation low-rank --learning-rate 1e-4 --schedule linear", 2),
+    Method("FZOO", f"{FZOO} --learning-rate 8e-3", 8),
+    Method("FZOO, momentum", f"{FZOO} --update momentum --history 10 --learning-rate 1.5e-3", 8),
+    Method("FZOO, Adam", f"{FZOO} --update adam --history 8 --learning-rate 1e-3", 8),
+    Method("FZOO, top layer", f"{FZOO} --learning-rate 1e-2 --train *.layer.3.*,lm_head.*", 8),
+    Method("a new head", "--head-steps 3000", 0, 2 * SHOTS // BATCH),
+    Method("a new head, longer", "--head-steps 10000", 0, 2 * SHOTS // BATCH),
+]  # fmt: skip
+PROMPT = ["--template", "This is a {mask} message: {text}", "--label-words", "ham=personal,spam=commercial"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Of one seed: forward passes, loss and accuracy on the held-out messages."""
+    forwards: list[int]
+    losses: list[float]
+    accuracies: list[float]
+    seconds: float
+
+
+def run(o: argparse.Namespace, method: Method, seed: int) -> Curve:
+    steps = (o.forwards - method.before) // method.points if method.points else 0
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = Path(folder) / "metrics.csv"
+        command = [o.finetune_classifier, "--model", EXAMPLES / "models/tiny-roberta", "--data",
+                   EXAMPLES / "data/sms-spam.tsv", "--text-column", "SMS", "--label-column", "Label", "--k-shot", SHOTS,
+                   "--test-size", TEST, "--batch", BATCH, "--threads", 1, "--seed", seed, "--metrics", metrics,
+                   *(PROMPT if method.points else []), *method.options.split(), "--steps", steps,
+                   *(["--eval-every", max(1, steps // 8)] if steps else [])]  # fmt: skip
+        began = time.perf_counter()
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+        if done.returncode != 0:
+            fail(f"{method.name}: {done.stderr.strip()}")
+        with metrics.open(encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["eval_loss"]]
+    print(f"{method.name}, seed {seed}: {rows[-1]['eval_loss']}, {rows[-1]['accuracy']}", file=sys.stderr, flush=True)
+    return Curve([method.before + int(row["step"]) * method.points for row in rows],
+                 [float(row["eval_loss"]) for row in rows], [100 * float(row["accuracy"]) for row in rows], seconds)
+
+
+def spread(values: list[float], digits: int) -> str:
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def figures(method: Method, curves: list[Curve]) -> list[str]:
+    return [method.name, f"`{method.options}`", str(curves[0].forwards[-1]),
+            spread([curve.accuracies[-1] for curve in curves], 1) + " %",
+            spread([curve.losses[-1] for curve in curves], 3),
+            f"{statistics.mean(curve.seconds for curve in curves):.0f} s"]
+
+
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 420, 60, 60, 190, 50  # pixels
+COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
+           "#57606a"]  # fmt: skip
+
+
+def chart(curves: dict[str, list[Curve]]) -> str:
+    """Mean losses against forward passes; a method without steps is a point."""
+    means = {name: [statistics.mean(values) for values in zip(*(c.losses for c in of))] for name, of in curves.items()}
+    most = max(of[0].forwards[-1] for of in curves.values())
+    low, high = min(map(min, means.values())) * 0.9, max(map(max, means.values()))
+
+    def place(forwards: float, loss: float) -> tuple[float, float]:
+        return (LEFT + (WIDTH - LEFT - RIGHT) * forwards / most,
+                TOP + (HEIGHT - TOP - BOTTOM) * (high - loss) / (high - low))
+
+    parts = [text(16, 28, "Loss on held-out messages against forward passes", "title"),
+             text(16, 48, "mean of the seeds; lower is better", "note")]
+    for tick in range(6):
+        x, y = place(most * tick / 5, low + (high - low) * tick / 5)
+        parts += [text(x, HEIGHT - BOTTOM + 20, f"{most * tick / 5:g}", "note", "middle"),
+                  text(LEFT - 8, y + 4, f"{low + (high - low) * tick / 5:.2f}", "note", "end")]
+    for row, ((name, of), colour) in enumerate(zip(curves.items(), COLOURS)):
+        points = [place(f, loss) for f, loss in zip(of[0].forwards, means[name])]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="3" fill="{colour}"/>')
+        parts.append(f'<rect x="{WIDTH - RIGHT + 20}" y="{TOP + 20 * row - 10}" width="12" height="12" fill="{colour}"/>')
+        parts.append(text(WIDTH - RIGHT + 38, TOP + 20 * row, name))
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><style>{STYLE}</style>'
+    return "\n".join([head, *parts, "</svg>"]) + "\n"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Zeroth-order methods side by side on the demo's task.")
+    parser.add_argument("--finetune-classifier", required=True, metavar="PATH", help="the program")
+    parser.add_argument("--forwards", type=positive, default=1000, metavar="N", help="of each run (default: 1000)")
+    parser.add_argument("--seeds", type=positive, default=3, metavar="N", help="(default: 3)")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="runs at a time, of one thread each")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="methods whose names begin so")
+    parser.add_argument("--write", action="store_true", help="put table and chart beside this script")
+    return parser.parse_args()
+
+
+def main() -> None:
+    o = parse()
+    around = around_section(HERE / "README.md", "methods") if o.write else None
+    chosen = [method for method in METHODS if method.name.startswith(tuple(o.only))]
+    if not chosen:
+        fail(f"no method's name begins with {' or '.join(o.only)}")
+    with ThreadPoolExecutor(o.jobs) as pool:
+        jobs = [[pool.submit(run, o, method, seed) for seed in range(o.seeds)] for method in chosen]
+        curves = {method.name: [job.result() for job in of] for method, of in zip(chosen, jobs)}
+    section = table(["method", "options", "forward passes", "accuracy", "loss", "time"],
+                    [figures(method, curves[method.name]) for method in chosen])
+    print(section)
+    if around:
+        (HERE / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")
+        (HERE / "methods.svg").write_text(chart(curves), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

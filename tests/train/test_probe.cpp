@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// A probe of a loss whose slope and curvature are known.
+#include "toy_prompt.hpp"
+#include <pocketllm/train/probe.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <span>
+#include <vector>
+
+using namespace pocketllm;
+
+namespace {
+
+/// A loss that sees no weights, only where the points are: level + slope c + curvature c^2 / 2, the slope's
+/// sign by the seed.
+struct Parabola {
+  using Example = toy::Prompt::Example;
+  using Batch = int;
+  double level, slope, curvature;
+  mutable std::vector<std::size_t> visits = {};
+
+  Batch batch(std::span<Example const>, std::span<std::size_t const>) const { return 0; }
+  template <random::Perturbation P>
+  std::vector<float> operator()(toy::Model const&, Batch const&, random::Perturbed<P> const& at,
+                                Runtime&) const {
+    visits.push_back(at.lanes());
+    std::vector<float> losses;
+    for (random::Point const& point : at.points) {
+      double const c = static_cast<double>(point.coefficient);
+      losses.push_back(
+          static_cast<float>(level + (point.seed % 2 == 0 ? slope : -slope) * c + 0.5 * curvature * c * c));
+    }
+    return losses;
+  }
+};
+
+} // namespace
+
+TEST_CASE("a probe finds slope and curvature, and what rate and distance follow") {
+  auto const model = toy::load_model();
+  Runtime runtime(1);
+  std::vector<int> const batches(3);
+  Parabola const loss{2.0, 3.0, 500.0};
+  auto const found =
+      train::probe(model, loss, std::span<int const>(batches), random::Gaussian{}, {}, runtime);
+  CHECK(found.loss == doctest::Approx(2.0));
+  CHECK(found.slope == doctest::Approx(3.0).epsilon(1e-3));
+  CHECK(found.curvature == doctest::Approx(500.0).epsilon(1e-2));
+  CHECK(loss.visits == std::vector<std::size_t>{17, 17, 17}); // one a batch
+  CHECK(found.learning_rate(4.0) == doctest::Approx(4 * 0.2 / 500.0).epsilon(1e-2));
+  // 500 / 2 epsilon^2 is a thousandth of 2
+  CHECK(found.epsilon() == doctest::Approx(std::sqrt(2e-3 * 2.0 / 500.0)).epsilon(1e-2));
+}
+
+TEST_CASE("a probe in small visits finds the same; a loss without a minimum gives no rate, nor does nan") {
+  auto const model = toy::load_model();
+  Runtime runtime(1);
+  std::vector<int> const batches(1);
+  Parabola const bowl{2.0, 3.0, 500.0}, hill{2.0, 3.0, -500.0},
+      broken{std::numeric_limits<double>::quiet_NaN(), 0.0, 0.0};
+  auto const probed = [&](Parabola const& loss, std::size_t lanes) {
+    return train::probe(model, loss, std::span<int const>(batches), random::Gaussian{}, {.max_lanes = lanes},
+                        runtime);
+  };
+  double const few = probed(bowl, 4).curvature, all = probed(bowl, 0).curvature;
+  CHECK(few == all);
+  CHECK(bowl.visits == std::vector<std::size_t>{4, 4, 4, 4, 1, 17});
+  CHECK(probed(hill, 0).learning_rate() == 0.0);
+  CHECK(probed(hill, 0).epsilon() == 1e-3F);
+  CHECK_THROWS_WITH_AS(probed(broken, 0), doctest::Contains("not a finite number"), Error);
+}
