@@ -43,6 +43,7 @@ struct ClassifierOptions {
   std::uint64_t seed = 0;
   std::string train = "*";
   std::string storage = "f32";
+  std::int64_t cache = 256; ///< MB
   bool group_by_length = false;
   std::filesystem::path out, metrics, plot, predictions;
   JournalOptions journal;
@@ -190,6 +191,15 @@ inline void add_machine(CLI::App& app, ClassifierOptions& o, bool adapters = fal
       ->type_name("N");
 }
 
+inline void add_cache(CLI::App& app, ClassifierOptions& o) {
+  app.option_defaults()->group("Machine");
+  app.add_option("--cache", o.cache,
+                 "Memory for what layers below the lowest trained one make of each text, in MB")
+      ->check(whole_number(0, std::numeric_limits<std::int32_t>::max()))
+      ->capture_default_str()
+      ->type_name("MB");
+}
+
 inline void add_results(CLI::App& app, ClassifierOptions& o) {
   app.option_defaults()->group("Results");
   app.add_option("--out", o.out, "Directory for the fine-tuned model, which `transformers` loads too")
@@ -229,6 +239,7 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   detail::add_head(app, options);
   detail::add_training(app, options);
   detail::add_machine(app, options);
+  detail::add_cache(app, options);
   add_phone(app, options.phone);
   detail::add_results(app, options);
   add_journal(app, options.journal);
