@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frozen layers that are computed once for all points, or were in an earlier step: the bits of a forward pass
 // that computes everything at each point by itself.
-#include "golden.hpp"
+#include "models/written_at.hpp"
 #include "temporary_folder.hpp"
 #include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/roberta.hpp>

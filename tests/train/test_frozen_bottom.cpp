@@ -54,7 +54,7 @@ struct Result {
   friend bool operator==(Result const&, Result const&) = default;
 };
 
-/// 12 steps of 4 of the 11 examples.
+/// 12 steps of 4 examples.
 template <class Model, class Objective>
 Result run(Model model, Objective const& objective, std::vector<typename Objective::Example> const& examples,
            std::size_t threads) {
@@ -137,8 +137,8 @@ TEST_CASE("losses and weights are those of a run that keeps nothing") {
 TEST_CASE("so they are of a classification head") {
   train::ClassificationHead<toy::Characters> const head(toy::tokenizer, 2, 12);
   std::vector<train::ClassificationHead<toy::Characters>::Example> examples;
-  for (std::string const text : {"oo", "xx", "ooo", "xxxxx", "o", "xxxxxxxxx"}) {
-    examples.push_back(head.encode(std::vector<std::string>{text}, text.front() == 'x' ? 1 : 0));
+  for (std::string const text : {"OO", "XX", "OOO", "XXXXX", "O", "XXXXXXXXX"}) {
+    examples.push_back(head.encode(std::vector<std::string>{text}, text.front() == 'X' ? 1 : 0));
   }
   for (auto const pooling : {models::Pooling::mean, models::Pooling::first_token}) {
     auto const folder = golden::path_of("models/data/bert_headless");
