@@ -25,21 +25,13 @@ public:
                std::vector<typename Objective::Example> const& train,
                std::vector<typename Objective::Example> const& test, std::size_t activations)
       : layers_(model.first_trained_layer()) {
-    if (layers_.value_or(0) == 0) {
+    if (layers_.value_or(0) == 0) { // the embeddings alone are quickly made
       return;
     }
-    auto const bytes = [&](auto const& examples) {
-      std::size_t sum = 0;
-      for (auto const& example : examples) {
-        std::size_t const one = 0;
-        bool const row = *layers_ == model.config().encoder.layers &&
-                         !objective.head_rows(model, objective.batch({&example, 1}, {&one, 1})).empty();
-        sum += (row ? 1 : example.ids.size()) * model.config().encoder.width * sizeof(float);
-      }
-      return sum;
-    };
     // two evaluations, before and after, would gain little
-    std::size_t const of_train = bytes(train), of_test = o.eval_every != 0 ? bytes(test) : 0;
+    using Kept = pocketllm::train::OnFrozenBottom<Objective>;
+    std::size_t const of_train = Kept::bytes(objective, model, train);
+    std::size_t const of_test = o.eval_every != 0 ? Kept::bytes(objective, model, test) : 0;
     std::size_t const most = budget(o, model, activations);
     wanted_ = of_train + of_test;
     train_ = pocketllm::train::BottomCache(std::min(of_train, most));
@@ -82,8 +74,7 @@ private:
     }
     // a batch of states that are put together from the cache lies beside the activations
     std::size_t const batch = std::max(evaluation_batch, static_cast<std::size_t>(o.batch)) *
-                              static_cast<std::size_t>(o.max_tokens) * model.config().encoder.width *
-                              sizeof(float);
+                              static_cast<std::size_t>(o.max_tokens) * model.hidden_width() * sizeof(float);
     std::size_t const taken = pocketllm::tensor::weight_bytes(model) + activations + batch;
     std::size_t const allowed = static_cast<std::size_t>(o.phone.memory_budget) * mega;
     return std::min(asked, allowed - std::min(allowed, taken));

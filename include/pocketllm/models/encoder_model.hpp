@@ -117,19 +117,11 @@ public:
   /// The lowest layer with a trained tensor; the number of layers when only the head is trained, or nothing;
   /// none when the embeddings are, which may be tied to the head.
   [[nodiscard]] std::optional<std::size_t> first_trained_layer() const {
-    FindTrained trained;
-    Embeddings<T>::visit(embeddings_, trained);
-    if (trained.found) {
-      return std::nullopt;
-    }
-    for (std::size_t i = 0; i < encoder_.layers.size(); ++i) {
-      EncoderLayer<T>::visit(encoder_.layers[i], trained);
-      if (trained.found) {
-        return i;
-      }
-    }
-    return encoder_.layers.size();
+    return models::first_trained_layer(encoder_.layers,
+                                       [&](auto& f) { Embeddings<T>::visit(embeddings_, f); });
   }
+  [[nodiscard]] std::size_t layer_count() const noexcept { return encoder_.layers.size(); }
+  [[nodiscard]] std::size_t hidden_width() const noexcept { return config_.encoder.width; }
 
   /// What embeddings and the first `layers` layers, with the weights as they are, make of a batch. Of all
   /// layers, only the tokens `rows` if there are any. `perturbation` makes no noise here.
@@ -231,28 +223,6 @@ private:
     return x;
   }
 
-  /// The bottom that is given, or the one that several points share. Empty when there is none to share.
-  template <random::Perturbation P>
-  [[nodiscard]] Bottom shared_bottom(Batch const& batch, std::span<std::size_t const> rows,
-                                     random::Perturbed<P> const& at, Runtime& runtime,
-                                     Bottom const& given) const {
-    if (given.empty() && at.lanes() == 1) {
-      return {};
-    }
-    std::optional<std::size_t> const first = first_trained_layer();
-    if (given.empty()) {
-      return first ? bottom(batch, *first, rows, at.perturbation, runtime) : Bottom{};
-    }
-    require(first && given.layers <= *first, "the states behind ", given.layers,
-            " layers are given, of which one is trained, or the embeddings are");
-    require(given.states.lanes == 1 && given.states.cols == config_.encoder.width &&
-                given.states.rows == (given.at_rows ? rows.size() : batch.tokens()) &&
-                (!given.at_rows || given.layers == encoder_.layers.size()),
-            "the states behind ", given.layers, " layers are [", given.states.lanes, ", ", given.states.rows,
-            ", ", given.states.cols, "], and the batch has ", batch.tokens(), " tokens");
-    return given;
-  }
-
   /// The hidden states of the tokens `rows` only: [lanes, rows.size(), width].
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> hidden_at(Batch const& batch, std::span<std::size_t const> rows,
@@ -260,7 +230,7 @@ private:
                                        Bottom const& given) const {
     Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), rows.size(), config_.encoder.width);
     Workspace::Frame const frame(runtime.workspace());
-    if (Bottom const bottom = shared_bottom(batch, rows, at, runtime, given); !bottom.empty()) {
+    if (Bottom const bottom = shared_bottom(*this, batch, rows, at, runtime, given); !bottom.empty()) {
       encoder_.at_rows(bottom, rows, y, batch, at, runtime);
     } else {
       encoder_.at_rows(embed(batch, at, runtime), rows, y, batch, at, runtime);
@@ -272,7 +242,7 @@ private:
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float const> last_states(Batch const& batch, random::Perturbed<P> const& at,
                                                Runtime& runtime, Bottom const& given) const {
-    if (Bottom const bottom = shared_bottom(batch, {}, at, runtime, given); !bottom.empty()) {
+    if (Bottom const bottom = shared_bottom(*this, batch, {}, at, runtime, given); !bottom.empty()) {
       return encoder_.above(bottom, batch, at, runtime);
     }
     return hidden(batch, at, runtime);

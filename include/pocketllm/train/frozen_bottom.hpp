@@ -6,17 +6,15 @@
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
-#include <pocketllm/models/batch.hpp>
 #include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/random/perturbed.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <span>
-#include <utility>
+#include <type_traits>
 #include <vector>
 
 namespace pocketllm::train {
@@ -67,15 +65,13 @@ private:
   std::vector<std::vector<float>> states_; ///< by example; empty where there are none
 };
 
-/// An objective whose losses can be had from the states behind a model's frozen layers: a batch has a
-/// sequence an example, `head_rows` names the token of each that the head looks at, or none for all tokens,
-/// and the call takes a models::Bottom as its last argument.
+/// An objective whose losses can be had from the states behind a model's frozen layers, a models::Bottom as
+/// the last argument of the call. In a batch, the rows of an example lie one behind the other.
 template <class O, class Model>
-concept TakesBottom = models::HasBottom<Model> &&
-    requires(O const o, Model const& model, typename O::Batch const& batch,
-             random::Perturbed<random::Gaussian> const& at, Runtime& runtime, models::Bottom const& bottom) {
-  { batch.tokens } -> std::convertible_to<models::Batch const&>;
-  { o.head_rows(model, batch) } -> std::convertible_to<std::span<std::size_t const>>;
+concept TakesBottom = requires(O const o, Model const& model, typename O::Batch const& batch,
+                               random::Perturbed<random::Gaussian> const& at, Runtime& runtime,
+                               models::Bottom const& bottom) {
+  requires models::HasBottom<Model, std::remove_cvref_t<decltype(batch.tokens)>>;
   { o(model, batch, at, runtime, bottom) } -> std::convertible_to<std::vector<float>>;
 };
 static_assert(!TakesBottom<BottomCache, int>);
@@ -84,19 +80,41 @@ static_assert(!TakesBottom<BottomCache, int>);
 /// and lets it keep what it does not have. A cache belongs to the examples of one data set, which are known
 /// by their index, and to one model, whose frozen layers must stay as they are. Both the objective and the
 /// cache must outlive it. A model whose embeddings are trained is evaluated as ever.
+///
+/// When only the head is trained and looks at one token of each example, which the inner objective's
+/// head_rows(model, batch) then names, the states of that token are all that is kept.
 template <class Inner>
 class OnFrozenBottom {
 public:
   using Example = typename Inner::Example;
   /// Some examples and which of the data set they are.
   struct Batch : Inner::Batch {
-    std::vector<std::size_t> examples;
+    std::vector<std::size_t> examples = {};
+    std::vector<std::size_t> first = {};   ///< the row of each example's first token, and the end
+    std::vector<std::size_t> missing = {}; ///< places in the batch of those that the cache does not have
+    typename Inner::Batch rest = {};       ///< a batch of them
   };
 
   OnFrozenBottom(Inner const& inner, BottomCache& cache) : inner_(&inner), cache_(&cache) {}
 
   [[nodiscard]] Batch batch(std::span<Example const> examples, std::span<std::size_t const> indices) const {
-    return {inner_->batch(examples, indices), {indices.begin(), indices.end()}};
+    Batch batch{inner_->batch(examples, indices)};
+    if (cache_->budget() == 0) {
+      return batch;
+    }
+    std::vector<std::size_t> missing;
+    batch.first.push_back(0);
+    for (std::size_t const& index : indices) {
+      std::size_t const tokens = inner_->batch(examples, std::span(&index, 1)).tokens.tokens();
+      if (cache_->find(index).empty()) {
+        missing.push_back(index);
+        batch.missing.push_back(batch.examples.size());
+      }
+      batch.examples.push_back(index);
+      batch.first.push_back(batch.first.back() + tokens);
+    }
+    batch.rest = inner_->batch(examples, missing);
+    return batch;
   }
 
   [[nodiscard]] std::size_t classes() const noexcept { return inner_->classes(); }
@@ -118,17 +136,32 @@ public:
     return (*inner_)(model, batch, at, runtime, bottom(model, batch, at.perturbation, runtime));
   }
 
-private:
-  /// Where the rows of each example lie among those of a bottom, and which row of the tokens is each when the
-  /// head needs no more.
-  struct Layout {
-    std::size_t layers, width;
-    std::span<std::size_t const> offsets, rows;
+  /// The bytes that the states of all `examples` take; none when nothing of them can be kept.
+  template <class Model>
+  requires TakesBottom<Inner, Model>
+  [[nodiscard]] static std::size_t bytes(Inner const& inner, Model const& model,
+                                         std::span<Example const> examples) {
+    std::optional<std::size_t> const layers = model.first_trained_layer();
+    std::size_t rows = 0;
+    for (std::size_t i = 0; layers && i < examples.size(); ++i) {
+      auto const batch = inner.batch(examples, std::span(&i, 1));
+      rows += head_rows(inner, model, batch, *layers).empty() ? batch.tokens.tokens() : 1;
+    }
+    return rows * model.hidden_width() * sizeof(float);
+  }
 
-    /// The row with which example i of the batch begins.
-    [[nodiscard]] std::size_t first(std::size_t i) const noexcept { return rows.empty() ? offsets[i] : i; }
-    [[nodiscard]] std::size_t count(std::size_t i) const noexcept { return first(i + 1) - first(i); }
-  };
+private:
+  /// The rows of which the states behind `layers` layers are needed, one for each example; none for all.
+  template <class Model>
+  [[nodiscard]] static std::span<std::size_t const>
+  head_rows(Inner const& inner, Model const& model, typename Inner::Batch const& batch, std::size_t layers) {
+    if constexpr (requires { inner.head_rows(model, batch); }) {
+      if (layers == model.layer_count()) {
+        return inner.head_rows(model, batch);
+      }
+    }
+    return {};
+  }
 
   /// What the model is to start from, in the workspace; empty for the tokens.
   template <class Model, random::Perturbation P>
@@ -139,55 +172,38 @@ private:
       return {};
     }
     cache_->require_layers(*layers);
-    auto const& shape = model.config().encoder;
-    Layout layout{*layers, shape.width, batch.tokens.offsets(), {}};
-    if (*layers == shape.layers) {
-      layout.rows = inner_->head_rows(model, batch);
+    bool const one_row = !head_rows(*inner_, model, batch, *layers).empty();
+    auto const first = [&](std::size_t i) { return one_row ? i : batch.first[i]; };
+    std::size_t const width = model.hidden_width();
+    Lanes<float> const states = take_lanes(runtime.workspace(), 1, first(batch.examples.size()), width);
+    Workspace::Frame const frame(runtime.workspace());
+    Lanes<float const> rest;
+    if (!batch.missing.empty()) {
+      auto const rows = head_rows(*inner_, model, batch.rest, *layers);
+      rest = model.bottom(batch.rest.tokens, *layers, rows, perturbation, runtime).states;
     }
-    Lanes<float> const states =
-        take_lanes(runtime.workspace(), 1, layout.first(batch.examples.size()), shape.width);
-    std::vector<std::size_t> missing; // places in the batch
-    for (std::size_t i = 0; i < batch.examples.size(); ++i) {
-      std::span<float const> const kept = cache_->find(batch.examples[i]);
-      if (kept.empty()) {
-        missing.push_back(i);
-        continue;
+    for (std::size_t i = 0, next = 0, from = 0; i < batch.examples.size(); ++i) {
+      std::size_t const rows = first(i + 1) - first(i);
+      if (next < batch.missing.size() && batch.missing[next] == i) {
+        copy(rest, from, rows, states, first(i));
+        cache_->keep(batch.examples[i], rest, from, rows);
+        from += rows;
+        ++next;
+      } else {
+        std::span<float const> const kept = cache_->find(batch.examples[i]);
+        require(kept.size() == rows * width, "example ", batch.examples[i], " has ", rows,
+                " states, and not as many are kept; use a cache for each data set");
+        copy({kept.data(), 1, rows, width}, 0, rows, states, first(i));
       }
-      require(kept.size() == layout.count(i) * shape.width, "example ", batch.examples[i], " has ",
-              layout.count(i), " states, and not as many are kept; use a cache for each data set");
-      for (std::size_t r = 0; r < layout.count(i); ++r) {
-        std::copy_n(kept.data() + r * shape.width, shape.width, states.row(0, layout.first(i) + r));
-      }
     }
-    if (!missing.empty()) {
-      compute(model, batch, missing, layout, states, perturbation, runtime);
-    }
-    return {*layers, states, !layout.rows.empty()};
+    return {*layers, states, one_row};
   }
 
-  /// Computes the states of the examples at the places `missing` of the batch.
-  template <class Model, random::Perturbation P>
-  void compute(Model const& model, Batch const& batch, std::span<std::size_t const> missing,
-               Layout const& layout, Lanes<float> states, P const& perturbation, Runtime& runtime) const {
-    Workspace::Frame const frame(runtime.workspace());
-    models::Batch tokens;
-    std::vector<std::size_t> rows;
-    for (std::size_t const i : missing) {
-      std::size_t const begin = layout.offsets[i];
-      if (!layout.rows.empty()) {
-        rows.push_back(tokens.tokens() + layout.rows[i] - begin);
-      }
-      std::span<std::int32_t const> const ids = batch.tokens.ids(i);
-      tokens.add(ids, batch.tokens.types().subspan(begin, ids.size()));
-    }
-    Lanes<float const> const x = model.bottom(tokens, layout.layers, rows, perturbation, runtime).states;
-    std::size_t from = 0;
-    for (std::size_t const i : missing) {
-      for (std::size_t r = 0; r < layout.count(i); ++r) {
-        std::copy_n(x.row(0, from + r), layout.width, states.row(0, layout.first(i) + r));
-      }
-      cache_->keep(batch.examples[i], x, from, layout.count(i));
-      from += layout.count(i);
+  /// Copies `count` rows of X, from row `from` on, to Y, from row `to` on.
+  static void copy(Lanes<float const> x, std::size_t from, std::size_t count, Lanes<float> y,
+                   std::size_t to) {
+    for (std::size_t r = 0; r < count; ++r) {
+      std::copy_n(x.row(0, from + r), x.cols, y.row(0, to + r));
     }
   }
 
