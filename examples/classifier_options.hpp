@@ -185,19 +185,15 @@ inline void add_machine(CLI::App& app, ClassifierOptions& o, bool adapters = fal
       ->check(one_of(storages))
       ->capture_default_str()
       ->type_name("TYPE");
-  app.add_option("--threads", o.threads, "0 for as many as the machine has")
-      ->check(whole_number(0, 1024)) // the limit of ThreadPool
-      ->capture_default_str()
-      ->type_name("N");
-}
-
-inline void add_cache(CLI::App& app, ClassifierOptions& o) {
-  app.option_defaults()->group("Machine");
   app.add_option("--cache", o.cache,
                  "Memory for what layers below the lowest trained one make of each text, in MB")
       ->check(whole_number(0, std::numeric_limits<std::int32_t>::max()))
       ->capture_default_str()
       ->type_name("MB");
+  app.add_option("--threads", o.threads, "0 for as many as the machine has")
+      ->check(whole_number(0, 1024)) // the limit of ThreadPool
+      ->capture_default_str()
+      ->type_name("N");
 }
 
 inline void add_results(CLI::App& app, ClassifierOptions& o) {
@@ -239,7 +235,6 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   detail::add_head(app, options);
   detail::add_training(app, options);
   detail::add_machine(app, options);
-  detail::add_cache(app, options);
   add_phone(app, options.phone);
   detail::add_results(app, options);
   add_journal(app, options.journal);

@@ -18,6 +18,9 @@ namespace examples {
 /// are evaluated time and again.
 class FrozenLayers {
 public:
+  /// Of a model without such.
+  FrozenLayers() = default;
+
   /// Finds out what a cache would hold and how much it may. The activations of a step are known if there is
   /// a --memory-budget.
   template <class Model, class Objective>
@@ -80,7 +83,7 @@ private:
     return std::min(asked, allowed - std::min(allowed, taken));
   }
 
-  std::optional<std::size_t> layers_;
+  std::optional<std::size_t> layers_; ///< below the lowest trained one
   pocketllm::train::BottomCache train_{0}, test_{0};
   std::size_t wanted_ = 0; ///< bytes for all examples
 };

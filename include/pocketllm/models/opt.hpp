@@ -254,5 +254,6 @@ private:
   std::optional<layers::LayerNorm> norm_;
   std::optional<layers::Embedding<T>> head_;
 };
+static_assert(HasBottom<Opt<float>, CausalBatch>);
 
 } // namespace pocketllm::models
