@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frozen layers that are computed once for all points, or were in an earlier step: the bits of a forward pass
 // that computes everything at each point by itself.
-#include "models/written_at.hpp"
+#include "models/opt_case.hpp"
 #include "temporary_folder.hpp"
 #include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/roberta.hpp>
@@ -83,15 +83,26 @@ struct ClassScores {
   }
 };
 
+struct LogProbabilities {
+  std::vector<models::Target> targets;
+  Rows rows{};
+  template <class Model, random::Perturbation P>
+  std::vector<float> operator()(Model const& model, models::CausalBatch const& batch,
+                                random::Perturbed<P> const& at, Runtime& runtime,
+                                models::Bottom const& bottom = {}) const {
+    Workspace::Frame const frame(runtime.workspace());
+    return golden::copy(model.log_probabilities(batch, targets, at, runtime, bottom));
+  }
+};
+
 /// With `trained` trained, all points together have the bits of each alone, and so they have from a bottom of
 /// any number of layers up to `first`, the lowest trained one.
-template <class Model, class Head, random::Perturbation P>
+template <class Model, class Head, random::Perturbation P, class Batch = models::Batch>
 void check(Model model, Head const& head, std::string const& trained, std::size_t first,
-           P const& perturbation) {
+           P const& perturbation, Batch const& batch = make_batch()) {
   CAPTURE(trained);
   optimize::select_trained(model, trained);
   CHECK(model.first_trained_layer() == std::optional(first));
-  models::Batch const batch = make_batch();
   for (std::size_t const threads : {1U, 2U}) {
     Runtime runtime(threads);
     std::vector<float> alone;
@@ -103,7 +114,8 @@ void check(Model model, Head const& head, std::string const& trained, std::size_
     CHECK(head(model, batch, at, runtime) == alone);
     for (std::size_t layers = 0; layers <= first; ++layers) {
       CAPTURE(layers);
-      for (Rows const& rows : layers == 3 ? std::vector<Rows>{{}, head.rows} : std::vector<Rows>{{}}) {
+      for (Rows const& rows :
+           layers == model.layer_count() ? std::vector<Rows>{{}, head.rows} : std::vector<Rows>{{}}) {
         Workspace::Frame const frame(runtime.workspace());
         auto const bottom = model.bottom(batch, layers, rows, perturbation, runtime);
         CHECK((bottom.layers == layers && bottom.states.lanes == 1));
@@ -146,6 +158,35 @@ TEST_CASE("so it is under a classification head, on the mean or on the first tok
     check(model, head, "*.layer.2.*,classifier.*", 2, random::Gaussian{});
     check(model, head, "classifier.*", 3, random::Gaussian{});
   }
+}
+
+TEST_CASE(
+    "so it is in a decoder with its norms before, behind, and without weights, and under a shared prompt") {
+  for (std::string const name : opt::cases) {
+    CAPTURE(name);
+    auto model = opt::load<float>(name);
+    std::size_t const last = model.layer_count() - 1;
+    models::CausalBatch batch = make_batch({0, 3});
+    batch.add_behind(0, make_batch({0}).ids());
+    auto const targets = opt::next_tokens(batch);
+    LogProbabilities const head{targets};
+    for (std::size_t first = 0; first <= last; ++first) {
+      check(model, head, concat("*.layers.", first, ".*"), first, random::Gaussian{}, batch);
+    }
+  }
+}
+
+TEST_CASE("a decoder that reads on from a past computes everything anew") {
+  auto model = opt::load<float>("pre");
+  optimize::select_trained(model, "*.layers.2.*");
+  Runtime runtime(1);
+  std::vector<std::int32_t> const ids{5, 9, 17, 30, 6};
+  auto cache = model.make_cache(ids.size());
+  Workspace::Frame const frame(runtime.workspace());
+  static_cast<void>(model.read(cache, std::span(ids).first(3), runtime));
+  auto const in_parts = golden::copy(model.read(cache, std::span(ids).subspan(3), runtime));
+  auto whole = model.make_cache(ids.size());
+  CHECK(golden::copy(model.read(whole, ids, runtime)) == in_parts);
 }
 
 TEST_CASE("the states of a sequence do not depend on the batch that it is in") {

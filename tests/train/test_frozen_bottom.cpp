@@ -2,14 +2,17 @@
 // Training from the kept states of frozen layers: the losses and the weights of a run that computes
 // everything anew, at each point by itself.
 #include "temporary_folder.hpp"
-#include "toy_prompt.hpp"
+#include "toy_causal.hpp"
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/class_head.hpp>
 #include <pocketllm/optimize/selection.hpp>
+#include <pocketllm/train/candidate_choice.hpp>
+#include <pocketllm/train/causal_text.hpp>
 #include <pocketllm/train/classification_head.hpp>
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/frozen_bottom.hpp>
+#include <pocketllm/train/pair_similarity.hpp>
 #include <pocketllm/train/trainer.hpp>
 
 #include <doctest/doctest.h>
@@ -90,6 +93,7 @@ void check_runs(Model model, Objective const& objective,
   optimize::select_trained(model, trained);
   Result const expected = run(model, PointByPoint<Objective>{objective}, examples, 1);
   REQUIRE(expected.losses.size() == 12);
+  CHECK(OnFrozenBottom<Objective>::bytes(objective, model, examples) == bytes);
   CHECK(expected.losses.front() != expected.losses.back());
   for (std::size_t const threads : {1U, 2U}) {
     CHECK(run(model, objective, examples, threads) == expected);
@@ -153,6 +157,42 @@ TEST_CASE("so they are of a classification head") {
     check_runs(model, head, examples, "classifier.*",
                (config.pooler ? examples.size() : tokens_of(examples)) * vector);
   }
+}
+
+TEST_CASE("so they are of a decoder, on text and on candidates, which may share their prompt") {
+  std::size_t const vector = toy::load_opt().config().decoder.width * sizeof(float);
+  train::CausalText const text(toy::causal_tokenizer, 8);
+  train::CandidateChoice const choice(toy::causal_tokenizer, "{text} IS",
+                                      std::vector<std::string>{"A", "BCD"}, 18);
+  std::vector<train::NextTokenExample> texts;
+  std::vector<decltype(choice)::Example> choices;
+  std::size_t text_rows = 0, choice_rows = 0;
+  for (std::string const word : {"OO", "X", "OOO", "XXXXX", "OXO"}) {
+    texts.push_back(text.encode(word));
+    text_rows += word.size(); // and </s>, less the last one
+    choices.push_back(choice.encode(std::vector<text::Field>{{"text", word}}, word.front() == 'X' ? 1 : 0));
+    choice_rows += choices.back().ids.size();
+    for (auto const& candidate : choices.back().candidates) {
+      choice_rows += candidate.size() - 1; // the last one is not read
+    }
+  }
+  for (std::string const trained :
+       {"*.layers.2.*", "*.layers.1.fc2.bias", "model.decoder.final_layer_norm.*"}) {
+    check_runs(toy::load_opt(), text, texts, trained, text_rows * vector);
+    check_runs(toy::load_opt(), choice, choices, trained, choice_rows * vector);
+  }
+}
+
+TEST_CASE("so they are of a sentence encoder, with two texts an example") {
+  train::PairSimilarity const pairs(toy::tokenizer, 12);
+  std::vector<decltype(pairs)::Example> examples;
+  std::size_t rows = 0;
+  for (std::string const text : {"O", "OX", "XXX", "OOXX", "XOOXO"}) {
+    examples.push_back(pairs.encode(text, "OX", 0.2F * static_cast<float>(text.size()) - 0.5F));
+    rows += text.size() + 6; // <s> and </s> of both, and OX
+  }
+  auto const model = io::load<models::Bert<float>>(golden::path_of("models/data/bert_headless"));
+  check_runs(model, pairs, examples, "*.layer.1.*", rows * model.config().encoder.width * sizeof(float));
 }
 
 TEST_CASE("a cache serves evaluations too, and examples that come twice in a batch") {
