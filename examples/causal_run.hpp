@@ -3,6 +3,7 @@
 #pragma once
 
 #include "causal_tasks.hpp"
+#include "frozen_layers.hpp"
 #include "prefix_files.hpp"
 #include <pocketllm/pocketllm.hpp>
 
@@ -71,16 +72,17 @@ pl::train::RunDescription describe_run(CausalOptions const& o, char const* progr
           {{"program", program}, {"model", o.model.string()}, {"data", o.data.string()}}};
 }
 
-template <class Model, class Task>
-int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
-              Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
+template <class Model, class Task, class Objective>
+int run_objective(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
+                  Tokenizer const& tokenizer, Task& task, Objective const& objective,
+                  FrozenLayers const& frozen, pl::Runtime& runtime) {
   auto const perturbation = perturbation_of(o.method);
-  check_activations(o, model, task.objective, perturbation, task.train, task.test(), runtime);
   TrainingRun run(
-      o, program, model, task.objective, perturbation, task.train, runtime,
+      o, program, model, objective, perturbation, task.train, runtime,
       [&] { return describe_run(o, program, task); },
       [&] { return task.evaluate(model, runtime, perturbation); });
   print_model(o, "OPT", model, trained);
+  frozen.print(std::cout);
   std::cout << "data     " << task.train.size() << " texts to train on, " << task.test().size()
             << " to test on\n"
             << task.describe();
@@ -97,6 +99,19 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
   }
   run.print_results();
   return run.status();
+}
+
+template <class Model, class Task>
+int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
+              Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
+  check_activations(o, model, task.objective, perturbation_of(o.method), task.train, task.test(), runtime);
+  if constexpr (pl::train::TakesBottom<typename Task::Objective, Model>) {
+    FrozenLayers frozen(o, model, task.objective, task.train, {}, runtime.workspace().capacity_bytes());
+    pl::train::OnFrozenBottom const objective(task.objective, frozen.train());
+    return run_objective(o, program, model, trained, tokenizer, task, objective, frozen, runtime);
+  } else { // under a prefix, every layer is another one
+    return run_objective(o, program, model, trained, tokenizer, task, task.objective, {}, runtime);
+  }
 }
 
 /// Tokens of the texts to train on, without what is around them, for a prefix to begin with.

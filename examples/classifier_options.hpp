@@ -40,6 +40,7 @@ struct ClassifierOptions {
   std::uint64_t seed = 0;
   std::string train = "*";
   std::string storage = "f32";
+  std::int64_t cache = 256; ///< MB
   bool group_by_length = false;
   std::filesystem::path out, metrics, plot, predictions;
   MethodOptions method;
@@ -165,6 +166,11 @@ inline void add_machine(CLI::App& app, ClassifierOptions& o, bool adapters = fal
       ->check(one_of(storages))
       ->capture_default_str()
       ->type_name("TYPE");
+  app.add_option("--cache", o.cache,
+                 "Memory for what layers below the lowest trained one make of each text, in MB")
+      ->check(whole_number(0, std::numeric_limits<std::int32_t>::max()))
+      ->capture_default_str()
+      ->type_name("MB");
   app.add_option("--threads", o.threads, "0 for as many as the machine has")
       ->check(whole_number(0, 1024)) // the limit of ThreadPool
       ->capture_default_str()

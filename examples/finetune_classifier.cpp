@@ -3,6 +3,7 @@
 // With EXAMPLES_MPI it is finetune_classifier_mpi, for several processes that share the batches of each step.
 #include "causal_run.hpp"
 #include "classifier_tasks.hpp"
+#include "frozen_layers.hpp"
 #include "training_run.hpp"
 #include <pocketllm/pocketllm.hpp>
 #if defined(EXAMPLES_MPI)
@@ -53,16 +54,21 @@ int run_task(Options const& o) {
     examples::check_results(o);
   }
   examples::check_activations(o, task.model, task.objective, perturbation, train, test, runtime);
+  examples::FrozenLayers frozen(o, task.model, task.objective, train, test,
+                                runtime.workspace().capacity_bytes());
+  pl::train::OnFrozenBottom const objective(task.objective, frozen.train());
+  pl::train::OnFrozenBottom const on_test(task.objective, frozen.test());
   pl::train::Evaluation last;
   auto const evaluate = [&] {
-    last = pl::train::evaluate(task.objective, task.model, std::span<Example const>(test),
+    last = pl::train::evaluate(on_test, task.model, std::span<Example const>(test),
                                examples::evaluation_batch, runtime, perturbation);
     return examples::score_of(last, task.objective.classes());
   };
   examples::TrainingRun run(
-      o, program, task.model, task.objective, perturbation, train, runtime,
+      o, program, task.model, objective, perturbation, train, runtime,
       [&] { return describe_run(o, task, train); }, evaluate, Team());
   examples::print_model(o, Task::Model::names.title, task.model, trained);
+  frozen.print(std::cout);
   std::cout << "data     " << train.size() << " examples to train on, " << test.size() << " to test on"
             << (o.test_data.empty() ? ", none twice" : "") << '\n'
             << task.description() << std::flush;

@@ -29,6 +29,7 @@
 #include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/causal_batch.hpp>
 #include <pocketllm/models/class_head.hpp>
+#include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/generate.hpp>
 #include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/prefixed.hpp>
@@ -65,6 +66,7 @@
 #include <pocketllm/train/device_state.hpp>
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/features.hpp>
+#include <pocketllm/train/frozen_bottom.hpp>
 #include <pocketllm/train/head_start.hpp>
 #include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/merge.hpp>

@@ -7,6 +7,7 @@
 #include <pocketllm/layers/linear.hpp>
 #include <pocketllm/layers/rows.hpp>
 #include <pocketllm/models/causal_batch.hpp>
+#include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/gather.hpp>
 #include <pocketllm/models/key_value_cache.hpp>
 
@@ -96,8 +97,20 @@ struct DecoderLayer {
     finish(x, x, all, batch, past, layer, at, runtime);
   }
 
-  /// Y [lanes, rows.size(), width]: what becomes of the rows `rows` of X, in ascending order. The other rows
-  /// are only attended to.
+  /// Y [lanes, rows, width] of X [1, rows, width], which all points share, of a whole batch with nothing
+  /// before it.
+  template <random::Perturbation P>
+  void from_shared(Lanes<float const> x, Lanes<float> y, CausalBatch const& batch, std::size_t layer,
+                   random::Perturbed<P> const& at, Runtime& runtime) const {
+    std::vector<std::size_t> all(x.rows);
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    attend(x, x, all, y, batch, {}, layer, at, runtime);
+    join(y, x, attention_norm, at, runtime);
+    mix(y, at, runtime);
+  }
+
+  /// Y [lanes, rows.size(), width]: what becomes of the rows `rows` of X [lanes or 1, rows, width], in
+  /// ascending order. The other rows are only attended to.
   template <random::Perturbation P>
   void at_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y,
                CausalBatch const& batch, Past const& past, std::size_t layer, random::Perturbed<P> const& at,
@@ -122,15 +135,25 @@ struct DecoderLayer {
   }
 
 private:
-  /// Both parts on the rows X, of which row i is row places[i] of `context`; that may be X itself.
+  /// Both parts on the rows X, of which row i is row places[i] of `context`; that may be X, or of one lane.
   template <random::Perturbation P>
   void finish(Lanes<float> x, Lanes<float const> context, std::span<std::size_t const> places,
               CausalBatch const& batch, Past const& past, std::size_t layer, random::Perturbed<P> const& at,
               Runtime& runtime) const {
+    {
+      Workspace::Frame const frame(runtime.workspace());
+      Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
+      attend(x, context, places, y, batch, past, layer, at, runtime);
+      join(x, y, attention_norm, at, runtime);
+    }
+    mix(x, at, runtime);
+  }
+
+  /// The second part.
+  template <random::Perturbation P>
+  void mix(Lanes<float> x, random::Perturbed<P> const& at, Runtime& runtime) const {
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-    attend(x, context, places, y, batch, past, layer, at, runtime);
-    join(x, y, attention_norm, at, runtime);
     feed_forward(x, y, at, runtime);
     join(x, y, output_norm, at, runtime);
   }
@@ -146,7 +169,7 @@ private:
     }
   }
 
-  /// X, behind `norm` where that stands first, packed in the workspace. `room` has the shape of X.
+  /// X, behind `norm` where that stands first, packed in the workspace. `room` has a lane for each point.
   template <random::Perturbation P>
   [[nodiscard]] tensor::Packed pack(Lanes<float const> x, layers::LayerNorm const& norm, Lanes<float> room,
                                     random::Perturbed<P> const& at, Runtime& runtime) const {
@@ -158,19 +181,19 @@ private:
     return tensor::pack(Lanes<float const>(room), runtime);
   }
 
-  /// Y = attention of the rows of X to those of `context` and what stands before.
+  /// Y = attention of X to the rows of `context` and what stands before; both may be of one lane.
   template <random::Perturbation P>
   void attend(Lanes<float const> x, Lanes<float const> context, std::span<std::size_t const> places,
               Lanes<float> y, CausalBatch const& batch, Past const& past, std::size_t layer,
               random::Perturbed<P> const& at, Runtime& runtime) const {
     Workspace& workspace = runtime.workspace();
     Workspace::Frame const frame(workspace);
-    Lanes<float> const q = take_lanes(workspace, x.lanes, x.rows, x.cols);
+    Lanes<float> const q = take_lanes(workspace, at.lanes(), x.rows, x.cols);
     bool const kept = !past.own.empty();
     Lanes<float> const k =
-        kept ? past.own[layer].first : take_lanes(workspace, context.lanes, context.rows, context.cols);
+        kept ? past.own[layer].first : take_lanes(workspace, at.lanes(), context.rows, context.cols);
     Lanes<float> const v =
-        kept ? past.own[layer].second : take_lanes(workspace, context.lanes, context.rows, context.cols);
+        kept ? past.own[layer].second : take_lanes(workspace, at.lanes(), context.rows, context.cols);
     {
       Workspace::Frame const packed(workspace);
       if (x.data == context.data) {
@@ -178,7 +201,7 @@ private:
                          at, runtime);
       } else {
         tensor::products(pack(x, attention_norm, y, at, runtime), {query.into(q)}, at, runtime);
-        Lanes<float> const room = take_lanes(workspace, context.lanes, context.rows, context.cols);
+        Lanes<float> const room = take_lanes(workspace, at.lanes(), context.rows, context.cols);
         tensor::products(pack(context, attention_norm, room, at, runtime), {key.into(k), value.into(v)}, at,
                          runtime);
       }
@@ -228,15 +251,41 @@ struct Decoder {
     }
   }
 
+  /// The layers `first` to `end` on X [lanes, rows, width] in place.
+  template <random::Perturbation P>
+  void range(std::size_t first, std::size_t end, Lanes<float> x, CausalBatch const& batch, Past const& past,
+             random::Perturbed<P> const& at, Runtime& runtime) const {
+    for (std::size_t i = first; i < end; ++i) {
+      layers[i](x, batch, past, i, at, runtime);
+    }
+  }
+
   /// Y [lanes, rows.size(), width]: the rows `rows`, ascending, of what the above makes of X, which need only
   /// a part of the last layer. X is overwritten.
   template <random::Perturbation P>
   void at_rows(Lanes<float> x, std::span<std::size_t const> rows, Lanes<float> y, CausalBatch const& batch,
                Past const& past, random::Perturbed<P> const& at, Runtime& runtime) const {
-    for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
-      layers[i](x, batch, past, i, at, runtime);
-    }
+    range(0, layers.size() - 1, x, batch, past, at, runtime);
     layers.back().at_rows(x, rows, y, batch, past, layers.size() - 1, at, runtime);
+  }
+
+  /// The same of a whole batch whose `bottom` is there.
+  template <random::Perturbation P>
+  void at_rows(Bottom const& bottom, std::span<std::size_t const> rows, Lanes<float> y,
+               CausalBatch const& batch, random::Perturbed<P> const& at, Runtime& runtime) const {
+    std::size_t const last = layers.size() - 1;
+    if (bottom.layers > last) {
+      return copy_rows(bottom.states, rows, y);
+    }
+    Workspace::Frame const frame(runtime.workspace());
+    Lanes<float const> x = bottom.states;
+    if (bottom.layers < last) {
+      Lanes<float> const own = take_lanes(runtime.workspace(), at.lanes(), x.rows, x.cols);
+      layers[bottom.layers].from_shared(x, own, batch, bottom.layers, at, runtime);
+      range(bottom.layers + 1, last, own, batch, {}, at, runtime);
+      x = own;
+    }
+    layers.back().at_rows(x, rows, y, batch, {}, last, at, runtime);
   }
 
   template <class Self, class F>

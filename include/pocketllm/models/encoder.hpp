@@ -6,6 +6,7 @@
 #include <pocketllm/layers/layer_norm.hpp>
 #include <pocketllm/layers/linear.hpp>
 #include <pocketllm/models/batch.hpp>
+#include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/gather.hpp>
 
 #include <algorithm>
@@ -47,8 +48,17 @@ struct EncoderLayer {
     finish(x, x, batch.offsets(), batch, heads, at, runtime);
   }
 
-  /// Y [lanes, rows.size(), width]: what becomes of the rows `rows` of X, in ascending order. The other rows
-  /// are only attended to, which saves most of the work.
+  /// Y [lanes, rows, width] of X [1, rows, width], which all points share.
+  template <random::Perturbation P>
+  void from_shared(Lanes<float const> x, Lanes<float> y, Batch const& batch, std::size_t heads,
+                   random::Perturbed<P> const& at, Runtime& runtime) const {
+    attend(x, x, batch.offsets(), y, batch, heads, at, runtime);
+    attention_norm(y, x, at, runtime);
+    mix(y, at, runtime);
+  }
+
+  /// Y [lanes, rows.size(), width]: what becomes of the rows `rows` of X [lanes or 1, rows, width], in
+  /// ascending order. The other rows are only attended to, which saves most of the work.
   template <random::Perturbation P>
   void at_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y, Batch const& batch,
                std::size_t heads, random::Perturbed<P> const& at, Runtime& runtime) const {
@@ -73,28 +83,39 @@ struct EncoderLayer {
   }
 
 private:
-  /// X = norm(X + attention(X, context)); X = norm(X + feed_forward(X))
+  /// X = norm(X + attention(X, context)); X = norm(X + feed_forward(X)). The context may be of one lane.
   template <random::Perturbation P>
   void finish(Lanes<float> x, Lanes<float const> context, std::span<std::size_t const> queries,
               Batch const& batch, std::size_t heads, random::Perturbed<P> const& at, Runtime& runtime) const {
+    {
+      Workspace::Frame const frame(runtime.workspace());
+      Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
+      attend(x, context, queries, y, batch, heads, at, runtime);
+      attention_norm(x, y, at, runtime);
+    }
+    mix(x, at, runtime);
+  }
+
+  /// X = norm(X + feed_forward(X))
+  template <random::Perturbation P>
+  void mix(Lanes<float> x, random::Perturbed<P> const& at, Runtime& runtime) const {
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-    attend(x, context, queries, y, batch, heads, at, runtime);
-    attention_norm(x, y, at, runtime);
     feed_forward(x, y, at, runtime);
     output_norm(x, y, at, runtime);
   }
 
-  /// Y = attention of the rows of X to those of `context`, which may be X itself.
+  /// Y [lanes, queries, width] = attention of the rows of X to those of `context`, which may be X itself;
+  /// either may be of one lane.
   template <random::Perturbation P>
   void attend(Lanes<float const> x, Lanes<float const> context, std::span<std::size_t const> queries,
               Lanes<float> y, Batch const& batch, std::size_t heads, random::Perturbed<P> const& at,
               Runtime& runtime) const {
     Workspace& workspace = runtime.workspace();
     Workspace::Frame const frame(workspace);
-    Lanes<float> const q = take_lanes(workspace, x.lanes, x.rows, x.cols);
-    Lanes<float> const k = take_lanes(workspace, context.lanes, context.rows, context.cols);
-    Lanes<float> const v = take_lanes(workspace, context.lanes, context.rows, context.cols);
+    Lanes<float> const q = take_lanes(workspace, at.lanes(), x.rows, x.cols);
+    Lanes<float> const k = take_lanes(workspace, at.lanes(), context.rows, context.cols);
+    Lanes<float> const v = take_lanes(workspace, at.lanes(), context.rows, context.cols);
     {
       Workspace::Frame const packed(workspace);
       tensor::Packed const c = tensor::pack(context, runtime);
@@ -146,15 +167,47 @@ struct Encoder {
     observe(layers.size(), Lanes<float const>(x));
   }
 
-  /// Y [lanes, rows.size(), width]: the rows `rows` of what the above makes of X. In ascending order they
+  /// The layers `first` to `end` on X [lanes, rows, width] in place.
+  template <random::Perturbation P>
+  void range(std::size_t first, std::size_t end, Lanes<float> x, Batch const& batch,
+             random::Perturbed<P> const& at, Runtime& runtime) const {
+    for (std::size_t i = first; i < end; ++i) {
+      layers[i](x, batch, heads, at, runtime);
+    }
+  }
+
+  /// What all layers make of a batch whose `bottom`, not of rows only, is there: [lanes, tokens, width] in
+  /// the workspace, or the bottom's one lane when there is no layer above it.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float const> above(Bottom const& bottom, Batch const& batch,
+                                         random::Perturbed<P> const& at, Runtime& runtime) const {
+    return above(bottom, layers.size(), batch, at, runtime);
+  }
+
+  /// Y [lanes, rows.size(), width]: the rows `rows` of what the layers make of X. In ascending order they
   /// need only a part of the last layer. X is overwritten.
   template <random::Perturbation P>
   void at_rows(Lanes<float> x, std::span<std::size_t const> rows, Lanes<float> y, Batch const& batch,
                random::Perturbed<P> const& at, Runtime& runtime) const {
     bool const part = !layers.empty() && std::is_sorted(rows.begin(), rows.end());
-    for (std::size_t i = 0; i < layers.size() - (part ? 1 : 0); ++i) {
-      layers[i](x, batch, heads, at, runtime);
+    range(0, layers.size() - (part ? 1 : 0), x, batch, at, runtime);
+    if (part) {
+      layers.back().at_rows(x, rows, y, batch, heads, at, runtime);
+    } else {
+      copy_rows(x, rows, y);
     }
+  }
+
+  /// The same of a batch whose `bottom` is there.
+  template <random::Perturbation P>
+  void at_rows(Bottom const& bottom, std::span<std::size_t const> rows, Lanes<float> y, Batch const& batch,
+               random::Perturbed<P> const& at, Runtime& runtime) const {
+    if (bottom.at_rows) {
+      return copy_shared(bottom.states, y);
+    }
+    bool const part = bottom.layers < layers.size() && std::is_sorted(rows.begin(), rows.end());
+    Workspace::Frame const frame(runtime.workspace());
+    Lanes<float const> const x = above(bottom, layers.size() - (part ? 1 : 0), batch, at, runtime);
     if (part) {
       layers.back().at_rows(x, rows, y, batch, heads, at, runtime);
     } else {
@@ -167,6 +220,21 @@ struct Encoder {
     for (auto& layer : self.layers) {
       EncoderLayer<T>::visit(layer, f);
     }
+  }
+
+private:
+  /// What the layers up to `end` make of the bottom.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float const> above(Bottom const& bottom, std::size_t end, Batch const& batch,
+                                         random::Perturbed<P> const& at, Runtime& runtime) const {
+    if (bottom.layers == end) {
+      return bottom.states;
+    }
+    Lanes<float> const x =
+        take_lanes(runtime.workspace(), at.lanes(), bottom.states.rows, bottom.states.cols);
+    layers[bottom.layers].from_shared(bottom.states, x, batch, heads, at, runtime);
+    range(bottom.layers + 1, end, x, batch, at, runtime);
+    return x;
   }
 };
 

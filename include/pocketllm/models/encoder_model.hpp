@@ -6,6 +6,7 @@
 #include <pocketllm/models/encoder.hpp>
 #include <pocketllm/models/encoder_config.hpp>
 #include <pocketllm/models/encoder_heads.hpp>
+#include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/gather.hpp>
 #include <pocketllm/models/pooling.hpp>
 
@@ -22,6 +23,9 @@ namespace pocketllm::models {
 
 /// A model with matrices stored as T; vectors (biases, LayerNorm) are floats. Activations live in the
 /// workspace of the runtime: a function that returns some needs a Workspace::Frame around it at its caller.
+///
+/// What lies below the lowest trained layer is computed once for all points. Functions that score or pool
+/// also take it as their last argument, from bottom(), possibly of an earlier step: the bits are the same.
 template <EncoderFamily Family, layers::Weights T>
 class EncoderModel {
 public:
@@ -56,13 +60,13 @@ public:
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> word_scores(Batch const& batch, std::span<std::size_t const> rows,
                                          std::span<std::int32_t const> words, random::Perturbed<P> const& at,
-                                         Runtime& runtime) const {
+                                         Runtime& runtime, Bottom const& bottom = {}) const {
     require(masked_head_.has_value(), "this ", names.title, " has ",
             config_.classes != 0 ? "a classification head and " : "", "no masked-language-model head");
     std::size_t const outputs = words.empty() ? config_.vocabulary : words.size();
     Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), rows.size(), outputs);
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const x = hidden_at(batch, rows, at, runtime);
+    Lanes<float> const x = hidden_at(batch, rows, at, runtime, bottom);
     Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     tensor::products(tensor::pack(Lanes<float const>(x), runtime),
                      {masked_head_->dense.into(h, simd::Activation::gelu)}, at, runtime);
@@ -81,15 +85,15 @@ public:
   /// model has no pooler.
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> pooled(Batch const& batch, Pooling pooling, random::Perturbed<P> const& at,
-                                    Runtime& runtime) const {
+                                    Runtime& runtime, Bottom const& bottom = {}) const {
     Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), batch.size(), config_.encoder.width);
     Workspace::Frame const frame(runtime.workspace());
     if (pooling == Pooling::mean) {
-      mean_rows(hidden(batch, at, runtime), batch.offsets(), y, runtime);
+      mean_rows(last_states(batch, at, runtime, bottom), batch.offsets(), y, runtime);
       return y;
     }
     require(class_head_ && class_head_->pooler, "this ", names.title, " has no pooler for its first token");
-    Lanes<float> const x = hidden_at(batch, batch.offsets().first(batch.size()), at, runtime);
+    Lanes<float> const x = hidden_at(batch, batch.offsets().first(batch.size()), at, runtime, bottom);
     tensor::products(tensor::pack(Lanes<float const>(x), runtime),
                      {class_head_->pooler->into(y, simd::Activation::tanh)}, at, runtime);
     return y;
@@ -99,15 +103,43 @@ public:
   /// head.
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> class_scores(Batch const& batch, random::Perturbed<P> const& at,
-                                          Runtime& runtime) const {
+                                          Runtime& runtime, Bottom const& bottom = {}) const {
     require(class_head_ && class_head_->scores, "this ", names.title, " has ",
             masked_head_ ? "a masked-language-model head and " : "", "no classification head");
     Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), batch.size(), config_.classes);
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const h = pooled(batch, config_.pooling, at, runtime);
+    Lanes<float> const h = pooled(batch, config_.pooling, at, runtime, bottom);
     tensor::products(tensor::pack(Lanes<float const>(h), runtime), {class_head_->scores->into(scores)}, at,
                      runtime);
     return scores;
+  }
+
+  /// The lowest layer with a trained tensor; the number of layers when only the head is trained, or nothing;
+  /// none when the embeddings are, which may be tied to the head.
+  [[nodiscard]] std::optional<std::size_t> first_trained_layer() const {
+    return models::first_trained_layer(encoder_.layers,
+                                       [&](auto& f) { Embeddings<T>::visit(embeddings_, f); });
+  }
+  [[nodiscard]] std::size_t layer_count() const noexcept { return encoder_.layers.size(); }
+  [[nodiscard]] std::size_t hidden_width() const noexcept { return config_.encoder.width; }
+
+  /// What embeddings and the first `layers` layers, with the weights as they are, make of a batch. Of all
+  /// layers, only the tokens `rows` if there are any. `perturbation` makes no noise here.
+  template <random::Perturbation P>
+  [[nodiscard]] Bottom bottom(Batch const& batch, std::size_t layers, std::span<std::size_t const> rows,
+                              P const& perturbation, Runtime& runtime) const {
+    require(layers <= encoder_.layers.size(), "this ", names.title, " has ", encoder_.layers.size(),
+            " layers, not ", layers);
+    auto const at = random::unperturbed(perturbation);
+    if (layers == encoder_.layers.size() && !rows.empty()) {
+      Lanes<float> const y = take_lanes(runtime.workspace(), 1, rows.size(), config_.encoder.width);
+      Workspace::Frame const frame(runtime.workspace());
+      encoder_.at_rows(embed(batch, at, runtime), rows, y, batch, at, runtime);
+      return {layers, y, true};
+    }
+    Lanes<float> const x = embed(batch, at, runtime);
+    encoder_.range(0, layers, x, batch, at, runtime);
+    return {layers, x};
   }
 
   /// The layer that scores classes. Throws Error when there is none.
@@ -194,11 +226,26 @@ private:
   /// The hidden states of the tokens `rows` only: [lanes, rows.size(), width].
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> hidden_at(Batch const& batch, std::span<std::size_t const> rows,
-                                       random::Perturbed<P> const& at, Runtime& runtime) const {
+                                       random::Perturbed<P> const& at, Runtime& runtime,
+                                       Bottom const& given) const {
     Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), rows.size(), config_.encoder.width);
     Workspace::Frame const frame(runtime.workspace());
-    encoder_.at_rows(embed(batch, at, runtime), rows, y, batch, at, runtime);
+    if (Bottom const bottom = shared_bottom(*this, batch, rows, at, runtime, given); !bottom.empty()) {
+      encoder_.at_rows(bottom, rows, y, batch, at, runtime);
+    } else {
+      encoder_.at_rows(embed(batch, at, runtime), rows, y, batch, at, runtime);
+    }
     return y;
+  }
+
+  /// The hidden states of all tokens behind the last layer: [lanes, tokens, width], or one lane of them.
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float const> last_states(Batch const& batch, random::Perturbed<P> const& at,
+                                               Runtime& runtime, Bottom const& given) const {
+    if (Bottom const bottom = shared_bottom(*this, batch, {}, at, runtime, given); !bottom.empty()) {
+      return encoder_.above(bottom, batch, at, runtime);
+    }
+    return hidden(batch, at, runtime);
   }
 
   Config config_;

@@ -17,13 +17,22 @@
 
 namespace pocketllm::models {
 
-/// Y [lanes, rows.size(), width] = the rows `rows` of X [lanes, tokens, width]. Throws Error for a row that X
-/// does not have.
+/// Y [lanes, rows.size(), width] = the rows `rows` of X [lanes or 1, tokens, width]. Throws Error for a row
+/// that X does not have.
 inline void copy_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y) {
-  for (std::size_t l = 0; l < x.lanes; ++l) {
+  for (std::size_t l = 0; l < y.lanes; ++l) {
     for (std::size_t r = 0; r < rows.size(); ++r) {
       require(rows[r] < x.rows, "token ", rows[r], " is outside the batch of ", x.rows, " tokens");
       std::copy_n(x.row(l, rows[r]), x.cols, y.row(l, r));
+    }
+  }
+}
+
+/// Y [lanes, rows, width] = X [lanes or 1, rows, width]
+inline void copy_shared(Lanes<float const> x, Lanes<float> y) {
+  for (std::size_t l = 0; l < y.lanes; ++l) {
+    for (std::size_t r = 0; r < y.rows; ++r) {
+      std::copy_n(x.row(l, r), x.cols, y.row(l, r));
     }
   }
 }

@@ -3,9 +3,10 @@
 #pragma once
 
 #include <pocketllm/layers/embedding.hpp>
-#include <pocketllm/models/config.hpp>
 #include <pocketllm/models/decoder.hpp>
 #include <pocketllm/models/encoder.hpp>
+#include <pocketllm/models/frozen_bottom.hpp>
+#include <pocketllm/models/opt_config.hpp>
 #include <pocketllm/models/vocabulary_head.hpp>
 
 #include <cstddef>
@@ -17,60 +18,6 @@
 #include <vector>
 
 namespace pocketllm::models {
-
-/// What config.json says of an OPT.
-struct OptConfig {
-  DecoderShape decoder;
-  std::size_t vocabulary = 0;
-  std::size_t positions = 0;       ///< the longest context; the position table has two rows more
-  std::size_t embedding_width = 0; ///< of a word in the table; projected where it is not the decoder's width
-  bool final_norm = true;          ///< a LayerNorm behind the last layer
-  bool tied_head = true;           ///< the head is the embedding table
-  std::int32_t eos_id = 2;
-
-  /// Rows of the position table that stand for no position.
-  static constexpr std::size_t position_offset = 2;
-
-  /// From the content of config.json. A missing key means what it means to transformers' OPTConfig. Throws
-  /// Error that names the key.
-  [[nodiscard]] static OptConfig from_json(nlohmann::json const& json) {
-    expect_string(json, "model_type", "opt");
-    expect_string(json, "activation_function", "relu");
-    check_architecture(json);
-    OptConfig c;
-    c.decoder.width = read_size(json, "hidden_size", 768);
-    c.decoder.heads = read_size(json, "num_attention_heads", 12);
-    require(c.decoder.width % c.decoder.heads == 0, "num_attention_heads (", c.decoder.heads,
-            ") does not divide hidden_size (", c.decoder.width, ")");
-    c.decoder.layers = read_size(json, "num_hidden_layers", 12);
-    c.decoder.feed_forward = read_size(json, "ffn_dim", 3072);
-    c.decoder.norm_first = read_flag(json, "do_layer_norm_before", true);
-    c.decoder.bias = read_flag(json, "enable_bias", true);
-    c.decoder.norm_weights = read_flag(json, "layer_norm_elementwise_affine", true);
-    c.vocabulary = read_size(json, "vocab_size", 50272);
-    c.positions = read_size(json, "max_position_embeddings", 2048);
-    c.embedding_width = read_size(json, "word_embed_proj_dim", c.decoder.width);
-    c.final_norm = c.decoder.norm_first && !read_flag(json, "_remove_final_layer_norm", false);
-    c.tied_head = read_flag(json, "tie_word_embeddings", true);
-    c.eos_id = read_id(json, "eos_token_id", 2);
-    return c;
-  }
-
-  /// The longest sequence that has positions.
-  [[nodiscard]] std::size_t max_tokens() const noexcept { return positions; }
-
-private:
-  static void check_architecture(nlohmann::json const& json) {
-    auto const architectures = json.find("architectures");
-    if (architectures == json.end() || !architectures->is_array() || architectures->empty()) {
-      return;
-    }
-    std::string const name =
-        architectures->front().is_string() ? architectures->front().get<std::string>() : "";
-    require(name == "OPTForCausalLM" || name == "OPTModel", "architectures names ", name,
-            "; supported are OPTForCausalLM and OPTModel");
-  }
-};
 
 /// OPT with matrices stored as T; vectors (biases, LayerNorm) are floats. Activations live in the workspace
 /// of the runtime: a function that returns some needs a Workspace::Frame around it at its caller.
@@ -113,17 +60,43 @@ public:
   }
 
   /// ln of the probability of each target, [lanes, targets, 1]. Scores of all words are never held at once,
-  /// and the last layer is computed for the targets' rows only.
+  /// and the last layer is computed for the targets' rows only. What lies below the lowest trained layer is
+  /// computed once for all points, unless there is a past, or given.
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> log_probabilities(CausalBatch const& batch, std::span<Target const> targets,
                                                random::Perturbed<P> const& at, Runtime& runtime,
-                                               Past const& past = {}) const {
+                                               Past const& past = {}, Bottom const& bottom = {}) const {
     Lanes<float> const out = take_lanes(runtime.workspace(), at.lanes(), targets.size(), 1);
     Workspace::Frame const frame(runtime.workspace());
     std::vector<std::size_t> const rows = rows_of(targets);
-    Lanes<float> const h = hidden_at(batch, rows, at, runtime, past);
+    Lanes<float> const h = hidden_at(batch, rows, at, runtime, past, bottom);
     models::log_probabilities(Lanes<float const>(h), rows, head(), targets, at, out, runtime);
     return out;
+  }
+
+  template <random::Perturbation P>
+  [[nodiscard]] Lanes<float> log_probabilities(CausalBatch const& batch, std::span<Target const> targets,
+                                               random::Perturbed<P> const& at, Runtime& runtime,
+                                               Bottom const& bottom) const {
+    return log_probabilities(batch, targets, at, runtime, Past{}, bottom);
+  }
+
+  /// As EncoderModel's (models/encoder_model.hpp). The final norm belongs to the head, and bottom() has the
+  /// states of all tokens.
+  [[nodiscard]] std::optional<std::size_t> first_trained_layer() const {
+    return models::first_trained_layer(decoder_.layers, [&](auto& f) { visit_below(*this, f); });
+  }
+  [[nodiscard]] std::size_t layer_count() const noexcept { return decoder_.layers.size(); }
+  [[nodiscard]] std::size_t hidden_width() const noexcept { return config_.decoder.width; }
+  template <random::Perturbation P>
+  [[nodiscard]] Bottom bottom(CausalBatch const& batch, std::size_t layers,
+                              std::span<std::size_t const> /*rows*/, P const& perturbation,
+                              Runtime& runtime) const {
+    require(layers <= layer_count(), "this OPT has ", layer_count(), " layers, not ", layers);
+    auto const at = random::unperturbed(perturbation);
+    Lanes<float> const x = embed(batch, {}, at, runtime);
+    decoder_.range(0, layers, x, batch, {}, at, runtime);
+    return {layers, x};
   }
 
   /// Scores of all words behind the tokens `rows`, ascending: [lanes, rows, vocabulary].
@@ -181,6 +154,14 @@ public:
 
 private:
   template <class Self, class F>
+  static void visit_below(Self& self, F&& f) {
+    layers::Embedding<T>::visit(self.words_, f);
+    layers::Embedding<T>::visit(self.positions_, f);
+    if (self.project_in_) {
+      layers::Linear<T>::visit(*self.project_in_, f);
+    }
+  }
+  template <class Self, class F>
   static void visit(Self& self, F&& f) {
     layers::Embedding<T>::visit(self.words_, f);
     layers::Embedding<T>::visit(self.positions_, f);
@@ -234,13 +215,19 @@ private:
   /// What the head sees of the tokens `rows`, ascending: [lanes, rows.size(), embedding width].
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> hidden_at(CausalBatch const& batch, std::span<std::size_t const> rows,
-                                       random::Perturbed<P> const& at, Runtime& runtime,
-                                       Past const& past) const {
+                                       random::Perturbed<P> const& at, Runtime& runtime, Past const& past,
+                                       Bottom const& given = {}) const {
     Workspace& workspace = runtime.workspace();
     Lanes<float> const y = take_lanes(workspace, at.lanes(), rows.size(), config_.embedding_width);
     Workspace::Frame const frame(workspace);
     Lanes<float> const chosen = take_lanes(workspace, at.lanes(), rows.size(), config_.decoder.width);
-    decoder_.at_rows(embed(batch, past, at, runtime), rows, chosen, batch, past, at, runtime);
+    bool const whole = past.rows == 0 && past.own.empty();
+    Bottom const bottom = whole ? shared_bottom(*this, batch, rows, at, runtime, given) : Bottom{};
+    if (bottom.empty()) {
+      decoder_.at_rows(embed(batch, past, at, runtime), rows, chosen, batch, past, at, runtime);
+    } else {
+      decoder_.at_rows(bottom, rows, chosen, batch, at, runtime);
+    }
     leave(chosen, y, at, runtime);
     return y;
   }
@@ -267,5 +254,6 @@ private:
   std::optional<layers::LayerNorm> norm_;
   std::optional<layers::Embedding<T>> head_;
 };
+static_assert(HasBottom<Opt<float>, CausalBatch>);
 
 } // namespace pocketllm::models

@@ -31,5 +31,6 @@ using RobertaConfig = EncoderModelConfig<RobertaFamily>;
 
 template <layers::Weights T>
 using Roberta = EncoderModel<RobertaFamily, T>;
+static_assert(HasBottom<Roberta<float>>);
 
 } // namespace pocketllm::models

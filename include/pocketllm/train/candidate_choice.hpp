@@ -98,13 +98,14 @@ public:
   }
 
   /// The mean of ln p of each candidate, [lanes, examples, candidates], in the runtime's workspace: the
-  /// caller holds a frame.
-  template <CausalLanguageModel Model, random::Perturbation P>
+  /// caller holds a frame. A models::Bottom of the batch may be given.
+  template <CausalLanguageModel Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] Lanes<float> scores(Model const& model, Batch const& batch, random::Perturbed<P> const& at,
-                                    Runtime& runtime) const {
+                                    Runtime& runtime, Bottom const&... bottom) const {
     Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), batch.labels.size(), classes());
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float const> const log_p = model.log_probabilities(batch.tokens, batch.targets, at, runtime);
+    Lanes<float const> const log_p =
+        model.log_probabilities(batch.tokens, batch.targets, at, runtime, bottom...);
     for (std::size_t l = 0; l < log_p.lanes; ++l) {
       float const* const values = log_p.row(l, 0);
       for (std::size_t i = 0, from = 0; i < batch.ends.size(); from = batch.ends[i], ++i) {
@@ -117,11 +118,12 @@ public:
   }
 
   /// The mean loss at each point.
-  template <CausalLanguageModel Model, random::Perturbation P>
+  template <CausalLanguageModel Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] std::vector<float> operator()(Model const& model, Batch const& batch,
-                                              random::Perturbed<P> const& at, Runtime& runtime) const {
+                                              random::Perturbed<P> const& at, Runtime& runtime,
+                                              Bottom const&... bottom) const {
     Workspace::Frame const frame(runtime.workspace());
-    return mean_cross_entropy(scores(model, batch, at, runtime), batch.labels);
+    return mean_cross_entropy(scores(model, batch, at, runtime, bottom...), batch.labels);
   }
 
 private:

@@ -4,6 +4,7 @@
 
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/models/batch.hpp>
+#include <pocketllm/models/pooling.hpp>
 #include <pocketllm/text/sentence.hpp>
 #include <pocketllm/text/tokenizer.hpp>
 #include <pocketllm/train/objective.hpp>
@@ -64,19 +65,28 @@ public:
     return batch;
   }
 
+  /// The token of each example that the model's head looks at; none when it is the mean of all.
+  template <class Model>
+  [[nodiscard]] static std::span<std::size_t const> head_rows(Model const& model, Batch const& batch) {
+    bool const first = model.config().pooling == models::Pooling::first_token;
+    return batch.tokens.offsets().first(first ? batch.tokens.size() : 0);
+  }
+
   /// Scores of the classes, [lanes, examples, classes], in the runtime's workspace: the caller holds a frame.
-  template <SequenceClassifier Model, random::Perturbation P>
+  /// A models::Bottom of the batch may be given.
+  template <SequenceClassifier Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] Lanes<float> scores(Model const& model, Batch const& batch, random::Perturbed<P> const& at,
-                                    Runtime& runtime) const {
-    return model.class_scores(batch.tokens, at, runtime);
+                                    Runtime& runtime, Bottom const&... bottom) const {
+    return model.class_scores(batch.tokens, at, runtime, bottom...);
   }
 
   /// The mean loss at each point.
-  template <SequenceClassifier Model, random::Perturbation P>
+  template <SequenceClassifier Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] std::vector<float> operator()(Model const& model, Batch const& batch,
-                                              random::Perturbed<P> const& at, Runtime& runtime) const {
+                                              random::Perturbed<P> const& at, Runtime& runtime,
+                                              Bottom const&... bottom) const {
     Workspace::Frame const frame(runtime.workspace());
-    return mean_cross_entropy(scores(model, batch, at, runtime), batch.labels);
+    return mean_cross_entropy(scores(model, batch, at, runtime, bottom...), batch.labels);
   }
 
 private:

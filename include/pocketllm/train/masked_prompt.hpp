@@ -88,19 +88,26 @@ public:
     return batch;
   }
 
+  /// The token of each example that the model's head looks at.
+  [[nodiscard]] static std::span<std::size_t const> head_rows(auto const&, Batch const& batch) {
+    return batch.masks;
+  }
+
   /// Scores of the classes, [lanes, examples, classes], in the runtime's workspace: the caller holds a frame.
-  template <MaskedLanguageModel Model, random::Perturbation P>
+  /// A models::Bottom of the batch may be given.
+  template <MaskedLanguageModel Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] Lanes<float> scores(Model const& model, Batch const& batch, random::Perturbed<P> const& at,
-                                    Runtime& runtime) const {
-    return model.word_scores(batch.tokens, batch.masks, words_, at, runtime);
+                                    Runtime& runtime, Bottom const&... bottom) const {
+    return model.word_scores(batch.tokens, batch.masks, words_, at, runtime, bottom...);
   }
 
   /// The mean loss at each point.
-  template <MaskedLanguageModel Model, random::Perturbation P>
+  template <MaskedLanguageModel Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] std::vector<float> operator()(Model const& model, Batch const& batch,
-                                              random::Perturbed<P> const& at, Runtime& runtime) const {
+                                              random::Perturbed<P> const& at, Runtime& runtime,
+                                              Bottom const&... bottom) const {
     Workspace::Frame const frame(runtime.workspace());
-    return mean_cross_entropy(scores(model, batch, at, runtime), batch.labels);
+    return mean_cross_entropy(scores(model, batch, at, runtime, bottom...), batch.labels);
   }
 
 private:

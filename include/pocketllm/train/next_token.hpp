@@ -73,12 +73,14 @@ public:
     return batch;
   }
 
-  /// The mean loss at each point.
-  template <CausalLanguageModel Model, random::Perturbation P>
+  /// The mean loss at each point. A models::Bottom of the batch may be given.
+  template <CausalLanguageModel Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] std::vector<float> operator()(Model const& model, Batch const& batch,
-                                              random::Perturbed<P> const& at, Runtime& runtime) const {
+                                              random::Perturbed<P> const& at, Runtime& runtime,
+                                              Bottom const&... bottom) const {
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float const> const log_p = model.log_probabilities(batch.tokens, batch.targets, at, runtime);
+    Lanes<float const> const log_p =
+        model.log_probabilities(batch.tokens, batch.targets, at, runtime, bottom...);
     std::vector<float> losses;
     for (std::size_t l = 0; l < log_p.lanes; ++l) {
       double const sum = std::accumulate(log_p.row(l, 0), log_p.row(l, 0) + log_p.rows, 0.0);

@@ -67,11 +67,12 @@ public:
   }
 
   /// The cosine of each pair at each point, one lane behind the other.
-  template <SentenceModel Model, random::Perturbation P>
+  template <SentenceModel Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] std::vector<float> cosines(Model const& model, Batch const& batch,
-                                           random::Perturbed<P> const& at, Runtime& runtime) const {
+                                           random::Perturbed<P> const& at, Runtime& runtime,
+                                           Bottom const&... bottom) const {
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const x = model.pooled(batch.tokens, models::Pooling::mean, at, runtime);
+    Lanes<float> const x = model.pooled(batch.tokens, models::Pooling::mean, at, runtime, bottom...);
     models::normalize_rows(x, runtime);
     std::vector<float> cosines;
     for (std::size_t l = 0; l < x.lanes; ++l) {
@@ -84,11 +85,12 @@ public:
     return cosines;
   }
 
-  /// The mean loss at each point.
-  template <SentenceModel Model, random::Perturbation P>
+  /// The mean loss at each point. A models::Bottom of the batch may be given.
+  template <SentenceModel Model, random::Perturbation P, class... Bottom>
   [[nodiscard]] std::vector<float> operator()(Model const& model, Batch const& batch,
-                                              random::Perturbed<P> const& at, Runtime& runtime) const {
-    std::vector<float> const found = cosines(model, batch, at, runtime);
+                                              random::Perturbed<P> const& at, Runtime& runtime,
+                                              Bottom const&... bottom) const {
+    std::vector<float> const found = cosines(model, batch, at, runtime, bottom...);
     std::size_t const pairs = batch.scores.size();
     std::vector<float> losses;
     for (std::size_t l = 0; l < at.lanes(); ++l) {
