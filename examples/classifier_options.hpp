@@ -37,6 +37,7 @@ struct ClassifierOptions {
   std::int64_t threads = 0;
   std::int64_t max_tokens = 128;
   std::string schedule = "constant";
+  std::string loss = "cross-entropy";
   std::uint64_t seed = 0;
   std::string train = "*";
   std::string storage = "f32";
@@ -215,6 +216,12 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   detail::add_data(app, options);
   detail::add_head(app, options);
   detail::add_training(app, options);
+  app.add_option("--loss", options.loss,
+                 "What --steps make small: cross-entropy, or what has no gradient, the errors in accuracy or "
+                 "macro-f1 of a batch (with a larger --epsilon and --batch)")
+      ->check(one_of({"cross-entropy", "accuracy", "macro-f1"}))
+      ->capture_default_str()
+      ->type_name("KIND");
   add_method(app, options.method);
   detail::add_machine(app, options);
   add_phone(app, options.phone);

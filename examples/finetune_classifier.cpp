@@ -32,8 +32,12 @@ pl::train::RunDescription describe_run(Options const& o, Task const& task,
                                        typename Task::Examples const& train) {
   pl::train::ExamplesDigest digest;
   Task::add_examples(train, digest);
+  pl::io::Json objective = task.describe_objective(o);
+  if (o.loss != "cross-entropy") {
+    objective["loss"] = o.loss;
+  }
   return {{{"type", Task::Model::names.model_type}, {"storage", o.storage}},
-          task.describe_objective(o),
+          objective,
           {{"digest", digest.text()}, {"examples", train.size()}},
           {{"program", program}, {"model", o.model.string()}, {"data", o.data.string()}}};
 }
@@ -56,7 +60,8 @@ int run_task(Options const& o) {
   examples::check_activations(o, task.model, task.objective, perturbation, train, test, runtime);
   examples::FrozenLayers frozen(o, task.model, task.objective, train, test,
                                 runtime.workspace().capacity_bytes());
-  pl::train::OnFrozenBottom const objective(task.objective, frozen.train());
+  pl::train::Scored const objective(pl::train::OnFrozenBottom(task.objective, frozen.train()),
+                                    pl::train::loss_function(o.loss));
   pl::train::OnFrozenBottom const on_test(task.objective, frozen.test());
   pl::train::Evaluation last;
   auto const evaluate = [&] {
@@ -99,6 +104,8 @@ int run_with(Options const& options) {
 
 int run(Options const& options) {
   if (examples::is_causal(options.model)) {
+    pl::require(options.loss == "cross-entropy", "--loss ", options.loss,
+                ": an OPT is trained on cross-entropy alone");
     return examples::run_causal<examples::ChoiceTask, false>(examples::as_choice(options), program);
   }
   if (options.storage == "f16") {
