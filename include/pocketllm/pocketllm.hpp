@@ -61,6 +61,7 @@
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/features.hpp>
 #include <pocketllm/train/head_start.hpp>
+#include <pocketllm/train/lora_run.hpp>
 #include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/merge.hpp>
 #include <pocketllm/train/metrics.hpp>
