@@ -51,6 +51,7 @@
 #include <pocketllm/text/prompt_template.hpp>
 #include <pocketllm/text/sentence.hpp>
 #include <pocketllm/text/split.hpp>
+#include <pocketllm/train/answer_match.hpp>
 #include <pocketllm/train/batches.hpp>
 #include <pocketllm/train/candidate_choice.hpp>
 #include <pocketllm/train/causal_text.hpp>
