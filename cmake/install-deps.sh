@@ -7,7 +7,8 @@ set -eu
 usage="usage: cmake/install-deps.sh [--list]
 Installs what is needed to build and test pocketllm; --list only prints the packages."
 
-# Each line: a package, and a command that shows that it is there already, however it was installed.
+# Each line: a package, and a command that shows that it is there already, however it was installed. MPI is for the
+# tests of several processes, and only where its compilers are on the path once it is installed; a phone trains alone.
 apt_packages="
 build-essential g++
 cmake cmake
@@ -22,6 +23,7 @@ libcli11-dev
 doctest-dev
 librandom123-dev
 libbenchmark-dev
+libopenmpi-dev mpicxx
 g++-aarch64-linux-gnu aarch64-linux-gnu-g++
 qemu-user qemu-aarch64"
 
@@ -63,7 +65,8 @@ xsimd
 nlohmann-json
 cli11
 doctest
-google-benchmark"
+google-benchmark
+open-mpi mpicxx"
 
 say() { echo "install-deps: $*"; }
 die() {

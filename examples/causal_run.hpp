@@ -52,6 +52,14 @@ void print_sample(CausalOptions const& o, Model const& model, Tokenizer const& t
   std::cout << "sample   " << text << std::endl;
 }
 
+/// The terms that --adapter lora asks for.
+inline pl::layers::LoraOptions lora_options(CausalOptions const& o) {
+  return {.rank = static_cast<std::size_t>(o.lora_rank),
+          .alpha = static_cast<float>(o.lora_alpha),
+          .targets = o.lora_targets,
+          .seed = o.seed};
+}
+
 /// What a journal's header says of model, objective and data.
 template <class Task>
 pl::train::RunDescription describe_run(CausalOptions const& o, char const* program, Task const& task) {
@@ -59,10 +67,7 @@ pl::train::RunDescription describe_run(CausalOptions const& o, char const* progr
   task.add_examples(digest);
   pl::io::Json model{{"type", "opt"}, {"storage", o.storage}};
   if (o.adapter == "lora") {
-    model["lora"] = {{"rank", o.lora_rank},
-                     {"alpha", pl::io::readable(static_cast<float>(o.lora_alpha))},
-                     {"targets", o.lora_targets},
-                     {"seed", o.seed}};
+    model["lora"] = pl::train::describe_lora(lora_options(o));
   } else if (o.adapter == "prefix") {
     model["prefix"] = o.prefix_tokens;
   }
@@ -132,10 +137,7 @@ std::vector<std::int32_t> first_tokens(Examples const& examples, std::size_t cou
 template <class Model>
 std::size_t choose_trained(CausalOptions const& o, Model& model) {
   if (o.adapter == "lora") {
-    pl::layers::add_lora(model, {.rank = static_cast<std::size_t>(o.lora_rank),
-                                 .alpha = static_cast<float>(o.lora_alpha),
-                                 .targets = o.lora_targets,
-                                 .seed = o.seed});
+    pl::layers::add_lora(model, lora_options(o));
   }
   bool const terms = o.adapter == "lora" && o.train == "*";
   return o.steps == 0 ? 0 : pl::optimize::select_trained(model, terms ? "*.lora_?.weight" : o.train);

@@ -5,6 +5,7 @@
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/float16.hpp>
 #include <pocketllm/io/journal_reader.hpp>
+#include <pocketllm/layers/lora.hpp>
 #include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/roberta.hpp>
@@ -32,21 +33,30 @@ void with_model_type(std::string const& type, std::string const& place, F&& f) {
                   " is not known here; known are: roberta, bert, opt");
 }
 
-/// The same with the type and the storage that a journal's header has under "model", as finetune_classifier
-/// writes it.
-template <class F>
-void with_model_of(pocketllm::io::Journal const& journal, F&& f) {
-  std::string const place = journal.name() + ": header: model";
+/// The words "type" and "storage" that a journal's header has under "model", as our programs write them.
+struct ModelWords {
+  std::string place, type, storage;
+};
+
+/// Throws Error when they are not there, or the run trained a prefix.
+inline ModelWords model_words(pocketllm::io::Journal const& journal) {
+  ModelWords words{journal.name() + ": header: model", {}, {}};
   pocketllm::io::Json const* const model = pocketllm::text::find_member(journal.header().json(), "model");
-  pocketllm::require(model != nullptr, place,
+  pocketllm::require(model != nullptr, words.place,
                      ": is not there; only the program that wrote the journal can "
                      "load its model");
-  for (char const* const adapter : {"lora", "prefix"}) {
-    pocketllm::require(!model->contains(adapter), place, ": the run trained a ", adapter,
-                       " beside the model, which only finetune_causal --resume rebuilds");
-  }
-  std::string const type = pocketllm::text::string_member(*model, "type", place);
-  std::string const storage = pocketllm::text::string_member(*model, "storage", place);
+  pocketllm::require(
+      !model->contains("prefix"), words.place,
+      ": the run trained a prefix beside the model, which only finetune_causal --resume rebuilds");
+  words.type = pocketllm::text::string_member(*model, "type", words.place);
+  words.storage = pocketllm::text::string_member(*model, "storage", words.place);
+  return words;
+}
+
+/// The same with the type and the storage of a journal's model, all of whose weights may have been trained.
+template <class F>
+void with_model_of(pocketllm::io::Journal const& journal, F&& f) {
+  auto const [place, type, storage] = model_words(journal);
   if (storage == "f32") {
     return with_model_type<float>(type, place, f);
   }
@@ -56,6 +66,32 @@ void with_model_of(pocketllm::io::Journal const& journal, F&& f) {
   pocketllm::require(storage == "bf16", place, ": storage ", pocketllm::text::quote(storage),
                      " is not known here; known are: f32, f16, bf16");
   with_model_type<pocketllm::bf16>(type, place, f);
+}
+
+/// The same for a run that trained LoRA terms beside an OPT, whose weights may be in 8 or 4 bits.
+template <class F>
+void with_adapted_model_of(pocketllm::io::Journal const& journal, F&& f) {
+  auto const [place, type, storage] = model_words(journal);
+  pocketllm::require(type == "opt", place, ": LoRA terms beside a model of type ",
+                     pocketllm::text::quote(type), " are not known here; known are those of opt");
+  auto const call = [&]<class T>(std::type_identity<T>) {
+    f(std::type_identity<pocketllm::models::Opt<pocketllm::layers::Lora<T>>>());
+  };
+  if (storage == "f32") {
+    return call(std::type_identity<float>());
+  }
+  if (storage == "f16") {
+    return call(std::type_identity<pocketllm::f16>());
+  }
+  if (storage == "bf16") {
+    return call(std::type_identity<pocketllm::bf16>());
+  }
+  if (storage == "i8") {
+    return call(std::type_identity<pocketllm::i8>());
+  }
+  pocketllm::require(storage == "i4", place, ": storage ", pocketllm::text::quote(storage),
+                     " is not known here; known are: f32, f16, bf16, i8, i4");
+  call(std::type_identity<pocketllm::i4>());
 }
 
 } // namespace examples

@@ -42,7 +42,9 @@ bool parse(int argc, char** argv, Options& o, int& status) {
       ->required()
       ->take_all()
       ->type_name("FILE");
-  app.add_option("--out", o.out, "Directory for the fine-tuned model")->type_name("DIR");
+  app.add_option("--out", o.out,
+                 "Directory for the fine-tuned model, or for the LoRA terms if those were trained")
+      ->type_name("DIR");
   app.add_option("--steps", o.steps, "Only those before step N of the last journal (default: all)")
       ->check(examples::whole_number(0, std::numeric_limits<std::int64_t>::max()))
       ->type_name("N");
@@ -129,10 +131,33 @@ void replay_all(Options const& o, std::vector<pl::io::Journal> const& journals) 
   }
 }
 
+/// A run of finetune_causal --adapter lora: only the terms are written.
+template <class Model>
+void replay_lora(Options const& o, pl::io::Journal const& journal, pl::layers::LoraOptions const& terms) {
+  pl::Runtime runtime(static_cast<std::size_t>(o.threads));
+  auto model = pl::io::load<Model>(o.model, {.borrow = true});
+  pl::layers::add_lora(model, terms);
+  replay_one(o, model, journal, static_cast<std::uint64_t>(o.steps), runtime);
+  if (!o.out.empty()) {
+    pl::train::save_adapter(model, o.out, {o.model.string()});
+    std::cout << "adapter in " << o.out.string() << '\n';
+  }
+}
+
 void run(Options const& o) {
   std::vector<pl::io::Journal> journals;
   for (std::filesystem::path const& path : o.journals) {
     journals.push_back(pl::io::read_journal(path));
+  }
+  for (pl::io::Journal const& journal : journals) {
+    pl::require(journals.size() == 1 || !pl::train::lora_of(journal), journal.name(),
+                ": the run trained LoRA terms of its own; replay it alone");
+  }
+  if (auto const terms = pl::train::lora_of(journals.front())) {
+    examples::with_adapted_model_of(journals.front(), [&]<class Model>(std::type_identity<Model>) {
+      replay_lora<Model>(o, journals.front(), *terms);
+    });
+    return;
   }
   examples::with_model_of(journals.front(),
                           [&]<class Model>(std::type_identity<Model>) { replay_all<Model>(o, journals); });

@@ -57,6 +57,7 @@
 #include <pocketllm/text/prompt_template.hpp>
 #include <pocketllm/text/sentence.hpp>
 #include <pocketllm/text/split.hpp>
+#include <pocketllm/train/answer_match.hpp>
 #include <pocketllm/train/batches.hpp>
 #include <pocketllm/train/candidate_choice.hpp>
 #include <pocketllm/train/causal_text.hpp>
@@ -68,6 +69,7 @@
 #include <pocketllm/train/features.hpp>
 #include <pocketllm/train/frozen_bottom.hpp>
 #include <pocketllm/train/head_start.hpp>
+#include <pocketllm/train/lora_run.hpp>
 #include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/merge.hpp>
 #include <pocketllm/train/metrics.hpp>

@@ -53,7 +53,7 @@ new_system && add_apt && add_sudo
 run 0
 called "sudo apt-get update"
 called "apt-get install -y -q --no-install-recommends build-essential cmake ninja-build"
-called "librandom123-dev libbenchmark-dev"
+called "librandom123-dev libbenchmark-dev libopenmpi-dev"
 called "sudo env DEBIAN_FRONTEND=noninteractive apt-get install"
 printed "installing with apt: build-essential cmake"
 
@@ -88,9 +88,11 @@ name="tools that came from elsewhere count"
 new_system && add_apt && add_sudo
 fake cmake 'echo "cmake version 3.31.2"'
 fake ninja ''
+fake mpicxx ''
 run 0
 not_called " cmake"
 not_called "ninja-build"
+not_called "libopenmpi-dev"
 
 name="a cmake that is too old"
 fake cmake 'echo "cmake version 3.22.1"'
@@ -126,6 +128,7 @@ fake pkg "$log"
 TERMUX_VERSION=0.118
 run 0
 called "pkg install -y clang cmake ninja"
+not_called "mpi"
 not_called "sudo"
 not_called "apt-get"
 
