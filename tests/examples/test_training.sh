@@ -29,6 +29,17 @@ check 'the same figures with two threads' cmp one.txt two.txt
 check 'the same weights with two threads' cmp one/model.safetensors two/model.safetensors
 [ "$(wc -l <one.txt)" -eq 11 ] || complain 'not a header, two evaluations and eight steps'
 
+# Frozen layers are computed once for each text, or for some as memory allows: the same figures and weights.
+for cache in 256 1 0; do
+  short --train '*.layer.3.*,lm_head.*' --eval-every 4 --cache "$cache" --metrics "cache-$cache.csv" --out "cache-$cache"
+  expect_success 'frozen   embeddings and the first 3 layers, computed once for'
+  figures "cache-$cache.csv" >"cache-$cache.txt"
+  check "the same figures with --cache $cache" cmp cache-256.txt "cache-$cache.txt"
+  check "the same weights with --cache $cache" cmp cache-256/model.safetensors "cache-$cache/model.safetensors"
+done
+short
+grep -q '^frozen' out.txt && complain 'frozen layers where all are trained'
+
 # What was written is what was evaluated.
 classify --k-shot "$shots" --test-size "$some" --steps 0 --model one
 expect_success 'result '
