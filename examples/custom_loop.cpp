@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A training loop of one's own, with an estimator of one's own: usage: custom_loop MODEL_DIR
+// A training loop of one's own, with an estimator and a perturbation of one's own: usage: custom_loop
+// MODEL_DIR
 #include <pocketllm/pocketllm.hpp>
 
 #include <iostream>
@@ -22,6 +23,23 @@ struct TwoOneSided {
 };
 static_assert(pl::optimize::Estimator<TwoOneSided>);
 
+/// Uniform noise of variance 1: a pure function of seed, tensor, row and column, and never stored.
+struct Uniform {
+  static constexpr char const* name = "uniform";
+
+  template <class A> // an instruction set
+  void fill(pl::random::Stream stream, std::size_t row, std::size_t block, std::size_t count,
+            float* out) const {
+    auto const uniform = [](pl::simd::u32<A> word, pl::simd::u32<A>) {
+      auto const unit = pl::simd::convert<A>(pl::simd::shift_right<A, 8>(word)); // 0 to 2^24
+      return pl::simd::fma<A>(unit, pl::simd::splat<A>(0x1p-23F * 1.7320508F),
+                              pl::simd::splat<A>(-1.7320508F));
+    };
+    pl::random::fill_independent<A>(stream, row, block, count, out, uniform);
+  }
+};
+static_assert(pl::random::Perturbation<Uniform>);
+
 int main(int argc, char** argv) try {
   std::string const directory = argc > 1 ? argv[1] : "examples/models/tiny-roberta";
   auto model = pl::io::load<pl::models::Roberta<float>>(directory);
@@ -41,7 +59,7 @@ int main(int argc, char** argv) try {
 
   pl::Runtime runtime;                              // threads and the memory of activations
   TwoOneSided const estimator;                      // the points to ask for
-  pl::random::Gaussian const perturbation;          // z(seed, tensor, element)
+  Uniform const perturbation;                       // z(seed, tensor, element)
   pl::optimize::Sgd update{.learning_rate = 5e-5F}; // what to do with the answer
   for (std::uint64_t step = 0; step < 60; ++step) {
     auto const points = estimator.points(step);

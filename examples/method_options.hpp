@@ -48,11 +48,11 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
   app.add_option("--learning-rate", o.learning_rate,
                  "auto measures how the loss curves around the weights, and prints what it takes; else about "
                  "1e-6 for a large model, 1e-4 for a tiny one, and 1e-3 to 1e-2 with fzoo (default: auto)")
-      ->check(number_or_auto())
+      ->transform(number_or_auto())
       ->type_name("RATE");
   app.add_option("--epsilon", o.epsilon,
                  "How far from the weights the loss is evaluated; auto as with the rate (default: 0.001)")
-      ->check(number_or_auto())
+      ->transform(number_or_auto())
       ->type_name("E");
   app.add_option("--perturbation", o.perturbation,
                  "Random directions: gaussian, rademacher (signs; cheaper), or low-rank (LOZO)")

@@ -58,8 +58,8 @@ measure --storage i6
 expect_early_error 2 '--storage: i6 not in {f32,f16,bf16,i8,i4}'
 measure --adapter lora
 expect_early_error 1 '--adapter is for an OPT here'
-measure --perturbation low-rank
-expect_early_error 2 '--perturbation: low-rank not in {none,gaussian,rademacher}'
+measure --perturbation sparse
+expect_early_error 2 '--perturbation: sparse not in {none,gaussian,rademacher,low-rank}'
 measure --steps 0
 expect_early_error 2 '--steps: 0 is too small; give at least 1'
 measure --nothing

@@ -13,7 +13,7 @@ for option in --model --data --test-data --text-column --label-column --template
   [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
 done
 [ "$(grep -c '(required)' out.txt)" -eq 2 ] || complain 'not two required options'
-expect_success '(default: 1e-06)'
+expect_success '(default: auto)'
 expect_success '(default: {text} It was {mask}.)'
 [ -z "$(grep -E '.{81}' out.txt)" ] || complain 'a line is wider than 80 columns'
 [ -z "$(grep -E ' $' out.txt)" ] || complain 'a line ends in a space'

@@ -94,7 +94,7 @@ public:
       slopes_.push_back(direction.slope);
       seeds_.push_back(direction.seed);
     }
-    while (!header_.stores_seeds() && slopes_.size() < header_.layout().slopes) {
+    while (!header_.stores_seeds() && !slopes_.empty() && slopes_.size() < header_.layout().slopes) {
       seeds_.push_back(header_.seed(step, slopes_.size()));
       slopes_.push_back(0.0F);
     }

@@ -18,6 +18,7 @@
 
 namespace pocketllm::train {
 
+/// How much a probe looks at.
 struct ProbeOptions {
   std::size_t directions = 8; ///< a batch; each visit to the weights evaluates 1 + 2 directions points
   std::size_t max_lanes = 0;  ///< points at once; 0 for all

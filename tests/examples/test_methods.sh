@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every estimator, perturbation and update rule of the programs: a run goes on from its journal to the same weights,
+# and losses do not depend on how many points are evaluated at once.
+. "$(dirname "$0")/common.sh"
+
+short() {
+  classify --k-shot 8 --test-size 20 --batch 4 --max-tokens 24 --steps 6 --train '*.layer.3.*' "$@"
+}
+weights() {
+  sed -n 's/^weights  *//p' out.txt
+}
+
+number=0
+for method in '--estimator multi-point --directions 3 --learning-rate 1e-4' \
+  '--estimator one-sided --update momentum --history 3 --learning-rate 1e-5' \
+  '--estimator fzoo --perturbation rademacher --directions 4 --learning-rate 3e-3' \
+  '--estimator fzoo --update adam --learning-rate 1e-3' \
+  '--perturbation low-rank --rank 3 --shared-steps 2 --update sign --learning-rate 1e-4'; do
+  number=$((number + 1))
+  # shellcheck disable=SC2086 # words
+  short $method --journal "$number.journal"
+  expect_success 'journal in '
+  whole=$(weights)
+  short $method --journal "$number.journal" --resume # nothing is left to do: it is replayed
+  expect_success 'resumed  at step 6'
+  [ "$(weights)" = "$whole" ] || complain "$method: replayed to $(weights) instead of $whole"
+  short $method --journal "$number.few" --max-lanes 2
+  [ "$(weights)" = "$whole" ] || complain "$method: $(weights) instead of $whole by two points at a time"
+done
+[ "$number" -eq 5 ] || complain 'a method was left out'
+
+# What a probe takes is printed and lowers the loss; asking for it by hand is the same run.
+short --journal auto.journal --learning-rate auto --epsilon auto
+expect_success 'probe    slope '
+taken=$(sed -n 's/^probe.*directions: //p' out.txt)
+auto=$(weights)
+# shellcheck disable=SC2086
+short --journal hand.journal $taken
+[ "$(weights)" = "$auto" ] || complain "$taken: $(weights) instead of $auto"
+
+# A loss without a gradient.
+short --loss macro-f1 --epsilon 1e-2 --learning-rate 1e-3 --journal f1.journal
+expect_success 'after '
+short --epsilon 1e-2 --learning-rate 1e-3 --journal f1.journal --resume
+expect_error 1 'objective'
+
+short --estimator fzoo --directions 1
+expect_error 1 '--estimator fzoo needs at least 2 --directions'
+short --directions 3
+expect_error 1 'use multi-point for several'
+short --learning-rate fast
+expect_early_error 2 '"fast" is not a positive number, nor "auto"'
+short --perturbation low-rank --rank 17
+expect_early_error 2 '17 is too large; give at most 16'
+finish
