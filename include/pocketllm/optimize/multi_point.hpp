@@ -66,7 +66,8 @@ struct MultiPoint {
     require(!points.empty() && points.size() % 2 == 0 && losses.size() == points.size(),
             "MultiPoint needs pairs of points and as many losses, not ", points.size(), " and ",
             losses.size());
-    float const n = static_cast<float>(points.size() / 2);
+    std::size_t const pairs = points.size() / 2;
+    float const n = static_cast<float>(pairs);
     Gradient gradient;
     for (std::size_t i = 0; i < points.size(); i += 2) {
       gradient.push_back({points[i].seed, (losses[i] - losses[i + 1]) / (2.0F * epsilon * n)});
