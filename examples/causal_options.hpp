@@ -166,7 +166,11 @@ inline bool parse(int argc, char** argv, CausalOptions& options, int& status) {
   app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end
   app.get_option("--text-column")->take_all();
   app.get_option("--label-words")->take_all();
-  return parse_or_explain(app, argc, argv, status);
+  if (!parse_or_explain(app, argc, argv, status)) {
+    return false;
+  }
+  use_preset(app, options.method, options.schedule);
+  return true;
 }
 
 } // namespace examples

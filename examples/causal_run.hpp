@@ -80,8 +80,8 @@ pl::train::RunDescription describe_run(CausalOptions const& o, char const* progr
 template <class Model, class Task, class Objective>
 int run_objective(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
                   Tokenizer const& tokenizer, Task& task, Objective const& objective,
-                  FrozenLayers const& frozen, pl::Runtime& runtime) {
-  auto const perturbation = perturbation_of(o.method);
+                  pl::random::AnyPerturbation const& perturbation, FrozenLayers const& frozen,
+                  pl::Runtime& runtime) {
   TrainingRun run(
       o, program, model, objective, perturbation, task.train, runtime,
       [&] { return describe_run(o, program, task); },
@@ -109,13 +109,20 @@ int run_objective(CausalOptions const& o, char const* program, Model& model, std
 template <class Model, class Task>
 int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
               Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
-  check_activations(o, model, task.objective, perturbation_of(o.method), task.train, task.test(), runtime);
+  Directions directions(o.method);
+  if (o.steps > 0) { // else nothing is trained
+    directions.begin(model);
+  }
+  auto const& perturbation = directions.perturbation();
+  check_activations(o, model, task.objective, perturbation, task.train, task.test(), runtime);
   if constexpr (pl::train::TakesBottom<typename Task::Objective, Model>) {
     FrozenLayers frozen(o, model, task.objective, task.train, {}, runtime.workspace().capacity_bytes());
     pl::train::OnFrozenBottom const objective(task.objective, frozen.train());
-    return run_objective(o, program, model, trained, tokenizer, task, objective, frozen, runtime);
+    return run_objective(o, program, model, trained, tokenizer, task, objective, perturbation, frozen,
+                         runtime);
   } else { // under a prefix, every layer is another one
-    return run_objective(o, program, model, trained, tokenizer, task, task.objective, {}, runtime);
+    return run_objective(o, program, model, trained, tokenizer, task, task.objective, perturbation, {},
+                         runtime);
   }
 }
 

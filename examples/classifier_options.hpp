@@ -42,6 +42,7 @@ struct ClassifierOptions {
   std::string train = "*";
   std::string storage = "f32";
   std::int64_t cache = 256; ///< MB
+  bool steps_given = false, head_steps_given = false;
   bool group_by_length = false;
   std::filesystem::path out, metrics, plot, predictions;
   MethodOptions method;
@@ -230,7 +231,13 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
   app.set_help_flag("-h,--help", "Print this and exit"); // here, to be listed at the end
   app.get_option("--text-column")->take_all();
   app.get_option("--label-words")->take_all();
-  return parse_or_explain(app, argc, argv, status);
+  if (!parse_or_explain(app, argc, argv, status)) {
+    return false;
+  }
+  use_preset(app, options.method, options.schedule);
+  options.steps_given = app.count("--steps") != 0;
+  options.head_steps_given = app.count("--head-steps") != 0;
+  return true;
 }
 
 } // namespace examples

@@ -2,6 +2,7 @@
 // Fine-tunes a BERT, RoBERTa or OPT as a text classifier by forward passes alone: finetune_classifier --help
 // With EXAMPLES_MPI it is finetune_classifier_mpi, for several processes that share the batches of each step.
 #include "causal_run.hpp"
+#include "choose_method.hpp"
 #include "classifier_tasks.hpp"
 #include "frozen_layers.hpp"
 #include "training_run.hpp"
@@ -52,8 +53,9 @@ int run_task(Options const& o) {
   auto const train = task.encode(data.train), test = task.encode(data.test);
   using Example = typename Task::Objective::Example;
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  auto const perturbation = examples::perturbation_of(o.method);
   std::size_t const trained = pl::optimize::select_trained(task.model, o.train);
+  examples::Directions directions(o.method);
+  auto const& perturbation = directions.perturbation();
   if (Team().rank() == 0) { // the others write nothing
     examples::check_results(o);
   }
@@ -78,6 +80,9 @@ int run_task(Options const& o) {
             << (o.test_data.empty() ? ", none twice" : "") << '\n'
             << task.description() << std::flush;
   run.interruptibly([&](auto const& stop) { task.start(train, o, perturbation, stop, runtime); });
+  if (o.steps > 0) {
+    directions.begin(task.model);
+  }
   run.before();
   run.train([&] { task.save(o.out, o.model); });
   run.after();
@@ -91,9 +96,20 @@ int run_task(Options const& o) {
 }
 
 template <class Model>
-int run_model(Options const& options) {
-  return options.label_words.empty() ? run_task<examples::HeadTask<Model>>(options)
-                                     : run_task<examples::PromptTask<Model>>(options);
+int run_model(Options options) {
+  bool const chooses = options.method.preset == "auto";
+  if (chooses && !options.label_words.empty() && examples::prefers_head<Model>(options)) {
+    options.label_words.clear();
+  }
+  if (!options.label_words.empty()) {
+    return run_task<examples::PromptTask<Model>>(options);
+  }
+  if (chooses) { // the head alone, whose steps cost next to nothing
+    constexpr std::int64_t enough = 10000;
+    options.steps = options.steps_given ? options.steps : 0;
+    options.head_steps = options.head_steps_given ? options.head_steps : enough;
+  }
+  return run_task<examples::HeadTask<Model>>(options);
 }
 
 template <class T>

@@ -5,7 +5,7 @@
 
 #include "command_line.hpp"
 #include <pocketllm/optimize/any.hpp>
-#include <pocketllm/random/any_perturbation.hpp>
+#include <pocketllm/random/low_rank.hpp>
 #include <pocketllm/train/probe.hpp>
 
 #include <CLI/CLI.hpp>
@@ -19,12 +19,17 @@
 namespace examples {
 
 struct MethodOptions {
+  std::string preset = "mezo";
   std::string estimator = "two-point";
   std::int64_t directions = 0; ///< 0: the estimator's own
   double learning_rate = 0.0;  ///< 0: from a probe
   double epsilon = 1e-3;       ///< 0: from a probe
   std::string perturbation = "gaussian";
-  std::int64_t rank = 2, shared_steps = 50; ///< of low-rank
+  std::int64_t rank = 2, shared_steps = 50; ///< of low-rank directions and of blockwise ones
+  double smallest = 0.0;                    ///< share of the weights that are moved; 0: all
+  std::int64_t layers = 0;                  ///< that are moved at a time; 0: all
+  bool sphere = false;
+  double clip = 0.0; ///< 0: none
   std::string update = "sgd";
   double momentum = 0.9;
   std::int64_t history = 20;
@@ -34,24 +39,36 @@ struct MethodOptions {
 
 inline void add_method(CLI::App& app, MethodOptions& o) {
   app.option_defaults()->group("Method");
+  app.add_option("--method", o.preset,
+                 "What the options below are where they are not given: mezo (two points), fzoo (8 directions "
+                 "of signs, a falling rate), lozo (low-rank directions, a falling rate), or auto: of "
+                 "a classifier a new head, if it is better than the prompt on texts held out, else fzoo")
+      ->check(one_of({"mezo", "fzoo", "lozo", "auto"}))
+      ->capture_default_str()
+      ->type_name("NAME");
   app.add_option(
          "--estimator", o.estimator,
          "Where a step evaluates the loss: two-point (MeZO), multi-point (the mean of --directions of "
-         "it), one-sided, or fzoo (one-sided, with steps of a length that does not depend on the loss)")
-      ->check(one_of({"two-point", "multi-point", "one-sided", "fzoo"}))
+         "it), one-sided, fzoo (one-sided, with steps of a length that does not depend on the loss), curved "
+         "(steps as long as the curvature along each direction allows), or line-search (the best of "
+         "several lengths)")
+      ->check(one_of({"two-point", "multi-point", "one-sided", "fzoo", "curved", "line-search"}))
       ->capture_default_str()
       ->type_name("KIND");
   app.add_option("--directions", o.directions,
-                 "Random directions in a step (default: 1; 4 of multi-point, 8 of fzoo)")
+                 "Random directions in a step (default: 1; 4 of multi-point and curved, 8 of fzoo)")
       ->check(whole_number(1, 1024))
       ->type_name("N");
   app.add_option("--learning-rate", o.learning_rate,
                  "auto measures how the loss curves around the weights, and prints what it takes; else about "
-                 "1e-6 for a large model, 1e-4 for a tiny one, and 1e-3 to 1e-2 with fzoo (default: auto)")
+                 "1e-6 for a large model, 1e-4 for a tiny one, 1e-3 to 1e-2 with fzoo, and a share of the "
+                 "measured length with curved and line-search (default: auto; of these, 0.2)")
       ->transform(number_or_auto())
       ->type_name("RATE");
-  app.add_option("--epsilon", o.epsilon,
-                 "How far from the weights the loss is evaluated; auto as with the rate (default: 0.001)")
+  app.add_option(
+         "--epsilon", o.epsilon,
+         "How far from the weights the loss is evaluated (of line-search, at least); auto as with the "
+         "rate (default: 0.001)")
       ->transform(number_or_auto())
       ->type_name("E");
   app.add_option("--perturbation", o.perturbation,
@@ -64,10 +81,25 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
       ->capture_default_str()
       ->type_name("R");
   app.add_option("--shared-steps", o.shared_steps,
-                 "Steps in which low-rank directions have one factor in common")
+                 "Steps in which low-rank directions have one factor in common, or --layers are the same")
       ->check(whole_number(1, 1'000'000'000))
       ->capture_default_str()
       ->type_name("N");
+  app.add_option("--smallest", o.smallest,
+                 "Move only this share of the weights of each tensor, those of smallest magnitude "
+                 "(Sparse-MeZO; default: all)")
+      ->check(CLI::Range(0.001, 0.999))
+      ->type_name("SHARE");
+  app.add_option("--layers", o.layers,
+                 "Move so many layers at a time, chosen at random; what lies below them is computed once for "
+                 "all points of a step (default: all)")
+      ->check(whole_number(1, 10000))
+      ->type_name("N");
+  app.add_flag("--sphere", o.sphere,
+               "Directions of one length, uniform on a sphere if they are gaussian; costs their noise again");
+  app.add_option("--clip", o.clip, "Cut slopes to this size at most (default: as they are)")
+      ->check(number(false))
+      ->type_name("S");
   app.add_option("--update", o.update,
                  "What a step does to the weights: sgd, momentum, adam (both made again from the last "
                  "--history steps, with no buffer), or sign")
@@ -93,11 +125,30 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
       ->type_name("N");
 }
 
-[[nodiscard]] inline pocketllm::optimize::AnyEstimator estimator_of(MethodOptions const& o,
-                                                                    std::uint64_t seed) {
+/// Sets what --method says of options that are not on the command line.
+inline void use_preset(CLI::App const& app, MethodOptions& o, std::string& schedule) {
+  auto const set = [&](char const* option, std::string& value, char const* wanted) {
+    value = app.count(option) == 0 ? wanted : value;
+  };
+  if (o.preset == "fzoo" || o.preset == "auto") {
+    set("--estimator", o.estimator, "fzoo");
+    set("--perturbation", o.perturbation, "rademacher");
+  } else if (o.preset == "lozo") {
+    set("--perturbation", o.perturbation, "low-rank");
+  }
+  if (o.preset != "mezo") {
+    set("--schedule", schedule, "linear");
+  }
+}
+
+namespace detail {
+
+[[nodiscard]] inline pocketllm::optimize::AnyEstimator unclipped_estimator(MethodOptions const& o,
+                                                                           std::uint64_t seed) {
   namespace opt = pocketllm::optimize;
   auto const epsilon = static_cast<float>(o.epsilon);
-  auto const shared = o.perturbation == "low-rank" ? static_cast<std::uint64_t>(o.shared_steps) : 1;
+  bool const shares = o.perturbation == "low-rank" || o.layers != 0;
+  auto const shared = shares ? static_cast<std::uint64_t>(o.shared_steps) : 1;
   auto const several = [&]<class E>(E estimator) -> opt::AnyEstimator {
     estimator.epsilon = epsilon, estimator.seed = seed, estimator.shared = shared;
     if (o.directions != 0) {
@@ -116,9 +167,29 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
                        "--estimator fzoo needs at least 2 --directions, to compare their losses");
     return several(opt::Fzoo{});
   }
-  pocketllm::require(o.directions <= 1, "--directions ", o.directions,
-                     ": --estimator two-point has one; use multi-point for several");
+  if (o.estimator == "curved") {
+    return several(opt::Curved{});
+  }
+  pocketllm::require(o.directions <= 1, "--directions ", o.directions, ": --estimator ", o.estimator,
+                     " has one; use multi-point for several");
+  if (o.estimator == "line-search") {
+    return opt::LineSearch{epsilon, seed, shared};
+  }
   return opt::TwoPoint{epsilon, seed, shared};
+}
+
+} // namespace detail
+
+[[nodiscard]] inline pocketllm::optimize::AnyEstimator estimator_of(MethodOptions const& o,
+                                                                    std::uint64_t seed) {
+  auto estimator = detail::unclipped_estimator(o, seed);
+  estimator.clip = static_cast<float>(o.clip);
+  return estimator;
+}
+
+/// Whether an estimator's slopes are lengths of steps already, of which a rate is a share.
+[[nodiscard]] inline bool measures_lengths(MethodOptions const& o) {
+  return o.estimator == "curved" || o.estimator == "line-search";
 }
 
 [[nodiscard]] inline pocketllm::optimize::AnyRule rule_of(MethodOptions const& o) {
@@ -152,10 +223,6 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
   }
   double const rate = o.update == "sign" ? length / directions : o.estimator == "fzoo" ? length : sgd;
   return rounded(o.update == "momentum" ? rate * (1.0 - o.momentum) : rate);
-}
-
-[[nodiscard]] inline pocketllm::random::AnyPerturbation perturbation_of(MethodOptions const& o) {
-  return pocketllm::random::AnyPerturbation(o.perturbation, static_cast<std::uint32_t>(o.rank));
 }
 
 } // namespace examples

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "classifier_options.hpp"
+#include "directions.hpp"
 #include "result_files.hpp"
 #include "run_journal.hpp"
 #include <pocketllm/pocketllm.hpp>
@@ -103,6 +104,9 @@ MethodOptions settled_method(ClassifierOptions const& o, Model const& model, Obj
                              P const& perturbation, std::vector<typename Objective::Example> const& examples,
                              pocketllm::train::BatchOrder order, pocketllm::Runtime& runtime) {
   MethodOptions method = o.method;
+  if (method.learning_rate == 0.0 && measures_lengths(method)) {
+    method.learning_rate = 0.2; // as far as a probe's rate goes, and for its reasons
+  }
   if (method.learning_rate != 0.0 && method.epsilon != 0.0) {
     return method;
   }
@@ -134,7 +138,8 @@ public:
   using Trainer = pocketllm::train::Trainer<Model, Objective, P, pocketllm::optimize::AnyEstimator,
                                             pocketllm::optimize::AnyRule, Team>;
 
-  /// `description` is what a journal's header says; called only when there is one.
+  /// All that is given as a reference must outlive it. `description` is what a journal's header says; called
+  /// only when there is one.
   TrainingRun(ClassifierOptions const& options, std::string program, Model& model, Objective const& objective,
               P const& perturbation, Examples const& examples, pocketllm::Runtime& runtime,
               std::function<pocketllm::train::RunDescription()> description, std::function<Score()> evaluate,
@@ -283,8 +288,9 @@ private:
         pl::optimize::Schedule::parse(o_.schedule), static_cast<float>(method_.learning_rate),
         static_cast<std::uint64_t>(o_.steps), static_cast<std::uint64_t>(o_.warm_up)};
     trainer_.emplace(model_, objective_, std::span<typename Objective::Example const>(examples_),
-                     perturbation_, estimator_of(method_, o_.seed), rule_of(method_), schedule,
-                     std::move(order), runtime_, static_cast<std::size_t>(o_.micro_batches), team_);
+                     perturbation_, estimator_for(method_, o_.seed, model_, perturbation_, runtime_),
+                     rule_of(method_), schedule, std::move(order), runtime_,
+                     static_cast<std::size_t>(o_.micro_batches), team_);
     trainer_->set_max_lanes(static_cast<std::size_t>(method_.max_lanes));
     if constexpr (requires { team_.same(std::string()); }) {
       pl::require(team_.same(pl::io::digest_text(pl::io::digest(model_, runtime_))),
@@ -339,7 +345,7 @@ private:
   std::string program_;
   Model& model_;
   Objective const& objective_;
-  P perturbation_;
+  P const& perturbation_;
   Examples const& examples_;
   pocketllm::Runtime& runtime_;
   std::function<pocketllm::train::RunDescription()> description_;

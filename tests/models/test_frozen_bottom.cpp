@@ -6,9 +6,13 @@
 #include <pocketllm/models/bert.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/selection.hpp>
+#include <pocketllm/random/noise.hpp>
+#include <pocketllm/tensor/some_layers.hpp>
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
@@ -203,6 +207,47 @@ TEST_CASE("the states of a sequence do not depend on the batch that it is in") {
     CHECK(std::vector(all.row(0, r), all.row(0, r) + 24) ==
           std::vector(other.row(0, 9 + r), other.row(0, 9 + r) + 24));
   }
+}
+
+TEST_CASE("layers without noise in a step are computed once for its points, with the same bits") {
+  auto model = random_model<models::Roberta<float>>();
+  for (std::string const trained : {"*", "*.layer.*", "*.layer.0.*,*.layer.2.*,lm_head.*"}) {
+    CAPTURE(trained);
+    optimize::select_trained(model, trained);
+    tensor::SomeLayers const one(model, 1);
+    auto const perturbation = random::AnyPerturbation().shaped_by(one);
+    std::vector<bool> found(4); // numbers of layers that were shared; 0 for none
+    for (std::uint64_t step = 0; step < 12; ++step) {
+      std::uint64_t const seed = step << 32;
+      std::vector<random::Point> const at{{seed | 1, far}, {seed | 1, -far}, {seed | 2, far}};
+      auto const shared = models::detail::shared_layers(model, random::perturb(perturbation, at)).value_or(0);
+      found.at(shared) = true;
+      model.for_each_tensor([&](tensor::Tensor<float> const& w) { // no noise below, some in that layer
+        std::array<float, random::block_cols> z;
+        random::fill_row<simd::native>(perturbation, {seed | 1, w.key(), w.shape().size() == 1}, 0, 0,
+                                       w.cols(), z.data());
+        bool const silent = std::all_of(z.begin(), z.begin() + w.cols(), [](float x) { return x == 0.0F; });
+        auto const layer = tensor::layer_of(w.name());
+        bool const below = layer ? *layer < shared : w.name().find("embeddings") != std::string::npos;
+        bool const moved = w.trained() && layer && *layer == shared && shared > 0;
+        CHECK((!w.trained() || !below || shared == 0 || silent));
+        CHECK((!moved || !silent));
+      });
+      Runtime runtime(1);
+      std::vector<float> alone;
+      for (auto const& point : at) {
+        auto const scores =
+            WordScores{}(model, make_batch(), random::perturb(perturbation, std::span(&point, 1)), runtime);
+        alone.insert(alone.end(), scores.begin(), scores.end());
+      }
+      CHECK(WordScores{}(model, make_batch(), random::perturb(perturbation, std::span(at)), runtime) ==
+            alone);
+    }
+    CHECK(found[2]);
+    CHECK(found[0]);
+  }
+  CHECK_THROWS_WITH_AS(tensor::SomeLayers(model, 2), doctest::Contains("2 of the 2 layers"), Error);
+  CHECK_THROWS_WITH_AS(tensor::SomeLayers(model, 0), doctest::Contains("at least one"), Error);
 }
 
 TEST_CASE("trained embeddings leave nothing frozen, and states that have become wrong are refused") {

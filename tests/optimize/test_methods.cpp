@@ -6,8 +6,12 @@
 #include <pocketllm/io/load.hpp>
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/any.hpp>
+#include <pocketllm/optimize/hizoo.hpp>
 #include <pocketllm/optimize/selection.hpp>
 #include <pocketllm/random/any_perturbation.hpp>
+#include <pocketllm/tensor/noise_norm.hpp>
+#include <pocketllm/tensor/small_weights.hpp>
+#include <pocketllm/tensor/some_layers.hpp>
 #include <pocketllm/train/objective.hpp>
 
 #include <doctest/doctest.h>
@@ -15,6 +19,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -56,8 +61,30 @@ AnyEstimator estimator_of(Json const& method) {
   if (kind == optimize::Fzoo::name) {
     return optimize::Fzoo{epsilon, seed, shared, number("directions"), method.at("centred").get<bool>()};
   }
+  if (kind == optimize::Curved::name) {
+    return optimize::Curved{epsilon,
+                            seed,
+                            shared,
+                            number("directions"),
+                            method.at("curvature_floor").get<float>(),
+                            method.at("longest").get<float>()};
+  }
+  if (kind == optimize::LineSearch::name) {
+    return optimize::LineSearch{epsilon, seed, shared, number("directions")};
+  }
   REQUIRE(kind == optimize::TwoPoint::name);
   return optimize::TwoPoint{epsilon, seed, shared};
+}
+
+/// What shapes the directions of a method; null for nothing.
+std::unique_ptr<random::Shaper const> shaper_of(Model const& model, Json const& method) {
+  if (auto const share = method.at("smallest").get<float>(); share != 0.0F) {
+    return std::make_unique<tensor::SmallWeights>(model, share);
+  }
+  if (auto const layers = method.at("layers").get<std::size_t>(); layers != 0) {
+    return std::make_unique<tensor::SomeLayers>(model, layers);
+  }
+  return nullptr;
 }
 
 AnyRule rule_of(Json const& method) {
@@ -80,13 +107,10 @@ AnyRule rule_of(Json const& method) {
 
 using Losses = std::vector<std::vector<float>>;
 
-/// Runs a method; the losses of each step.
-Losses train(Model& model, File const& file, Json const& method, std::size_t threads) {
-  AnyEstimator const estimator = estimator_of(method);
-  AnyRule rule = rule_of(method);
-  random::AnyPerturbation const perturbation(method.at("perturbation").get<std::string>(),
-                                             method.at("rank").get<std::uint32_t>());
-  Runtime runtime(threads);
+/// Runs a method with these parts; the losses of each step.
+template <class E, class U>
+Losses run(Model& model, File const& file, Json const& method, random::AnyPerturbation const& perturbation,
+           E const& estimator, U& rule, Runtime& runtime) {
   Losses found;
   for (Json const& step : method.at("steps")) {
     golden::Examples const batch(file.json.at("examples"), step.at("batch").get<std::vector<std::size_t>>());
@@ -97,12 +121,47 @@ Losses train(Model& model, File const& file, Json const& method, std::size_t thr
     found.push_back(train::mean_cross_entropy(scores, batch.labels));
     auto const gradient = estimator.gradient(points, found.back());
     CHECK(gradient.size() <= estimator.slopes());
-    for (std::size_t k = 0; k < gradient.size(); ++k) {
-      CHECK(gradient[k].seed == estimator.seeds().seed(found.size() - 1, estimator.slopes(), k));
+    if constexpr (requires { estimator.seeds(); }) {
+      for (std::size_t k = 0; k < gradient.size(); ++k) {
+        CHECK(gradient[k].seed == estimator.seeds().seed(found.size() - 1, estimator.slopes(), k));
+      }
     }
     rule(model, perturbation, gradient, runtime);
   }
   return found;
+}
+
+Losses train_hizoo(Model& model, File const& file, Json const& method, Runtime& runtime) {
+  optimize::HessianDiagonal hessian(model);
+  random::AnyPerturbation const gaussian;
+  optimize::Hizoo rule{method.at("learning_rate").get<float>(), method.at("smoothing").get<float>(), &hessian,
+                       gaussian};
+  optimize::ThreePoint const estimator{method.at("epsilon").get<float>(),
+                                       method.at("run_seed").get<std::uint64_t>()};
+  return run(model, file, method, gaussian.shaped_by(hessian), estimator, rule, runtime);
+}
+
+/// Runs a method; the losses of each step.
+Losses train(Model& model, File const& file, Json const& method, std::size_t threads) {
+  Runtime runtime(threads);
+  if (method.at("update") == optimize::Hizoo::name) {
+    return train_hizoo(model, file, method, runtime);
+  }
+  random::AnyPerturbation perturbation(method.at("perturbation").get<std::string>(),
+                                       method.at("rank").get<std::uint32_t>());
+  auto const shaper = shaper_of(model, method);
+  if (shaper) {
+    perturbation = perturbation.shaped_by(*shaper);
+  }
+  AnyEstimator estimator = estimator_of(method);
+  estimator.clip = method.at("clip").get<float>();
+  if (method.at("sphere").get<bool>()) {
+    estimator.scale = [&](std::uint64_t seed) {
+      return tensor::sphere_scale(model, perturbation, seed, runtime);
+    };
+  }
+  AnyRule rule = rule_of(method);
+  return run(model, file, method, perturbation, estimator, rule, runtime);
 }
 
 void check_method(File const& file, Json const& method) {
@@ -136,7 +195,7 @@ void check_method(File const& file, Json const& method) {
 
 TEST_CASE("twenty steps of each method are PyTorch's") {
   File const file;
-  REQUIRE(file.json.at("methods").size() == 6);
+  REQUIRE(file.json.at("methods").size() == 12);
   for (Json const& method : file.json.at("methods")) {
     auto const name = method.at("name").get<std::string>();
     CAPTURE(name);

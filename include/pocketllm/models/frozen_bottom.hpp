@@ -9,8 +9,10 @@
 #include <pocketllm/models/batch.hpp>
 #include <pocketllm/random/perturbed.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -75,6 +77,27 @@ concept HasBottom = requires(M const& model, B const& batch, std::size_t layers,
 };
 static_assert(!HasBottom<Bottom>);
 
+namespace detail {
+
+/// How many layers have the same weights at all points, counted from below: those with nothing trained, or
+/// with no noise of a perturbation that can tell.
+template <class Model, random::Perturbation P>
+[[nodiscard]] std::optional<std::size_t> shared_layers(Model const& model, random::Perturbed<P> const& at) {
+  std::optional<std::size_t> const frozen = model.first_trained_layer();
+  if constexpr (requires { at.perturbation.quiet_layers(std::span<std::uint64_t const>()); }) {
+    std::vector<std::uint64_t> seeds;
+    for (random::Point const& point : at.points) {
+      if (point.coefficient != 0.0F) {
+        seeds.push_back(point.seed);
+      }
+    }
+    return std::max(frozen, at.perturbation.quiet_layers(seeds)); // none is less than any number
+  }
+  return frozen;
+}
+
+} // namespace detail
+
 /// The bottom that is given, or the one that several points share; empty when there is none to share. Throws
 /// Error when the given one is not of this batch and of frozen layers.
 template <class Model, class B, random::Perturbation P>
@@ -84,10 +107,11 @@ requires HasBottom<Model, B>
   if (given.empty() && at.lanes() == 1) {
     return {};
   }
-  std::optional<std::size_t> const first = model.first_trained_layer();
   if (given.empty()) {
-    return first ? model.bottom(batch, *first, rows, at.perturbation, runtime) : Bottom{};
+    auto const layers = detail::shared_layers(model, at);
+    return layers ? model.bottom(batch, *layers, rows, at.perturbation, runtime) : Bottom{};
   }
+  std::optional<std::size_t> const first = model.first_trained_layer();
   require(first && given.layers <= *first, "the states behind ", given.layers,
           " layers are given, of which one is trained, or the embeddings are");
   require(given.states.lanes == 1 && given.states.cols == model.hidden_width() &&

@@ -8,15 +8,18 @@
 #include <pocketllm/optimize/estimator.hpp>
 #include <pocketllm/optimize/fzoo.hpp>
 #include <pocketllm/optimize/gradient.hpp>
+#include <pocketllm/optimize/line.hpp>
 #include <pocketllm/optimize/memory.hpp>
 #include <pocketllm/optimize/move.hpp>
 #include <pocketllm/optimize/multi_point.hpp>
 #include <pocketllm/optimize/update_rule.hpp>
 #include <pocketllm/random/perturbed.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -26,11 +29,15 @@
 
 namespace pocketllm::optimize {
 
-/// An estimator of any of these types.
+/// An estimator of any of these types, along directions z(seed) or, with `scale`, scale(seed) z(seed).
 class AnyEstimator {
 public:
-  using Chosen = std::variant<TwoPoint, OneSided, MultiPoint, Fzoo>;
+  using Chosen = std::variant<TwoPoint, OneSided, MultiPoint, Fzoo, Curved, LineSearch>;
   std::string_view name = TwoPoint::name; ///< of the one that was chosen
+  float clip =
+      0.0F; ///< slopes are cut to this size; 0 for as they are. One wild batch cannot do much harm then
+  /// Of z to the direction, a pure function; none for 1. tensor::sphere_scale puts directions on a sphere.
+  std::function<float(std::uint64_t)> scale = {};
 
   AnyEstimator() = default; ///< TwoPoint
   template <class E>
@@ -40,6 +47,12 @@ public:
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
     std::visit([&]<class E>(E& one) { std::remove_const_t<E>::parameters(one, f); }, self.chosen_);
+    if (self.clip != 0.0F) {
+      f("clip", self.clip);
+    }
+    if (bool scaled = self.scale != nullptr; scaled) {
+      f("scaled", scaled);
+    }
   }
   [[nodiscard]] std::size_t slopes() const {
     return std::visit([](auto const& one) { return one.slopes(); }, chosen_);
@@ -48,16 +61,25 @@ public:
     return std::visit([](auto const& one) { return one.seeds(); }, chosen_);
   }
   [[nodiscard]] std::vector<random::Point> points(std::uint64_t step) const {
-    return std::visit(
+    auto points = std::visit(
         [&](auto const& one) {
-          auto const points = one.points(step);
-          return std::vector<random::Point>(points.begin(), points.end());
+          auto const made = one.points(step);
+          return std::vector<random::Point>(made.begin(), made.end());
         },
         chosen_);
+    for (random::Point& point : points) {
+      point.coefficient *= scale && point.coefficient != 0.0F ? scale(point.seed) : 1.0F;
+    }
+    return points;
   }
   [[nodiscard]] Gradient gradient(std::span<random::Point const> points,
                                   std::span<float const> losses) const {
-    return std::visit([&](auto const& one) { return one.gradient(points, losses); }, chosen_);
+    Gradient gradient = std::visit([&](auto const& one) { return one.gradient(points, losses); }, chosen_);
+    for (Slope& slope : gradient) {
+      slope.slope = clip != 0.0F ? std::clamp(slope.slope, -clip, clip) : slope.slope;
+      slope.slope *= scale ? scale(slope.seed) : 1.0F;
+    }
+    return gradient;
   }
 
 private:

@@ -7,18 +7,22 @@
 #include <pocketllm/random/low_rank.hpp>
 #include <pocketllm/random/perturbation.hpp>
 #include <pocketllm/random/rademacher.hpp>
+#include <pocketllm/random/shaper.hpp>
 #include <pocketllm/random/stream.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <variant>
 
 namespace pocketllm::random {
 
 /// Gaussian, Rademacher or LowRank, chosen by name when the program runs: programs that offer them need not
-/// be compiled for each. The choice costs a branch for a block of a row.
+/// be compiled for each. The choice costs a branch for a block of a row. A Shaper may change what it makes.
 class AnyPerturbation {
 public:
   std::string_view name = Gaussian::name; ///< of the one that was chosen
@@ -40,15 +44,45 @@ public:
     name = std::visit([](auto const& one) { return std::string_view(one.name); }, chosen_);
   }
 
+  /// The same, shaped; the shaper must outlive all copies.
+  [[nodiscard]] AnyPerturbation shaped_by(Shaper const& shaper) const noexcept {
+    AnyPerturbation shaped = *this;
+    shaped.shaper_ = &shaper;
+    return shaped;
+  }
+
+  /// See Shaper; none without one.
+  [[nodiscard]] std::optional<std::size_t> quiet_layers(std::span<std::uint64_t const> seeds) const {
+    return shaper_ == nullptr ? std::nullopt : shaper_->quiet_layers(seeds);
+  }
+
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
     if (auto* const low_rank = std::get_if<LowRank>(&self.chosen_)) {
       LowRank::parameters(*low_rank, f);
     }
+    if (self.shaper_ != nullptr) {
+      float const parameter = self.shaper_->parameter();
+      f(self.shaper_->name().data(), parameter); // a literal
+    }
   }
 
   template <class A>
   void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
+    if (shaper_ == nullptr) {
+      fill_chosen<A>(stream, row, block, count, out);
+    } else if (shaper_->is_silent(stream)) {
+      std::fill_n(out, (count + lanes - 1) / lanes * lanes, 0.0F);
+    } else {
+      fill_chosen<A>(stream, row, block, count, out);
+      shaper_->shape(stream, row, block, count, out);
+    }
+  }
+
+private:
+  template <class A>
+  void fill_chosen(Stream stream, std::size_t row, std::size_t block, std::size_t count,
+                   float* out) const noexcept {
     if (auto const* const low_rank = std::get_if<LowRank>(&chosen_)) {
       low_rank->fill<A>(stream, row, block, count, out);
     } else if (std::holds_alternative<Rademacher>(chosen_)) {
@@ -58,8 +92,8 @@ public:
     }
   }
 
-private:
   std::variant<Gaussian, Rademacher, LowRank> chosen_;
+  Shaper const* shaper_ = nullptr;
 };
 
 /// Perturbations of the library itself.
