@@ -36,6 +36,7 @@
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/any.hpp>
 #include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/optimize/fold.hpp>
 #include <pocketllm/optimize/fzoo.hpp>
 #include <pocketllm/optimize/memory.hpp>
 #include <pocketllm/optimize/move.hpp>

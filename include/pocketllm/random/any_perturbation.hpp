@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
+#include <pocketllm/random/factored.hpp>
 #include <pocketllm/random/gaussian.hpp>
 #include <pocketllm/random/low_rank.hpp>
 #include <pocketllm/random/perturbation.hpp>
@@ -58,6 +59,24 @@ public:
     }
   }
 
+  /// Those of LowRank; 0 when another one was chosen, and then the factors must not be asked for.
+  [[nodiscard]] std::size_t factors() const noexcept {
+    auto const* const low_rank = std::get_if<LowRank>(&chosen_);
+    return low_rank == nullptr ? 0 : low_rank->factors();
+  }
+  [[nodiscard]] static constexpr std::uint64_t columns_seed(std::uint64_t seed) noexcept {
+    return LowRank::columns_seed(seed);
+  }
+  template <class A>
+  [[nodiscard]] [[gnu::always_inline]] simd::f32<A> row_factor(Stream stream, std::size_t row,
+                                                               std::size_t r) const noexcept {
+    return std::get_if<LowRank>(&chosen_)->template row_factor<A>(stream, row, r);
+  }
+  template <class A>
+  [[nodiscard]] float const* column_factors(Stream stream, std::size_t block) const noexcept {
+    return std::get_if<LowRank>(&chosen_)->template column_factors<A>(stream, block);
+  }
+
 private:
   std::variant<Gaussian, Rademacher, LowRank> chosen_;
 };
@@ -67,6 +86,6 @@ template <class P>
 inline constexpr bool is_own_perturbation = std::same_as<P, Gaussian> || std::same_as<P, Rademacher> ||
                                             std::same_as<P, LowRank> || std::same_as<P, AnyPerturbation>;
 
-static_assert(Perturbation<AnyPerturbation>);
+static_assert(Factored<AnyPerturbation>);
 
 } // namespace pocketllm::random
