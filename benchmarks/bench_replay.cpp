@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <concepts>
 #include <cstdint>
 #include <exception>
 #include <filesystem>
@@ -24,7 +25,7 @@ namespace pl = pocketllm;
 
 struct Options {
   std::string model = "roberta-large", storage = "f32", perturbation = "rademacher";
-  std::int64_t batch = 8, tokens = 64, threads = 0, steps = 3, replayed = 100, written = 20'000;
+  std::int64_t batch = 8, tokens = 64, threads = 0, steps = 3, replayed = 100, written = 20'000, shared = 50;
 };
 
 bool parse(int argc, char** argv, Options& o, int& status) {
@@ -42,7 +43,7 @@ bool parse(int argc, char** argv, Options& o, int& status) {
       ->check(one_of({"f32", "f16", "bf16"}))
       ->type_name("TYPE");
   app.add_option("--perturbation", o.perturbation, "Random directions: gaussian, rademacher or low-rank")
-      ->check(one_of({"gaussian", "rademacher"}))
+      ->check(one_of({"gaussian", "rademacher", "low-rank"}))
       ->type_name("KIND");
   app.add_option("--batch", o.batch, "Sequences")->check(whole_number(1, 1'000'000))->type_name("B");
   app.add_option("--tokens", o.tokens, "Tokens of each")->check(whole_number(1, 1'000'000))->type_name("T");
@@ -50,6 +51,9 @@ bool parse(int argc, char** argv, Options& o, int& status) {
       ->check(whole_number(1, 1'000'000))
       ->type_name("N");
   app.add_option("--replayed", o.replayed, "Steps to replay")
+      ->check(whole_number(1, 1'000'000))
+      ->type_name("N");
+  app.add_option("--shared", o.shared, "Steps that share a factor of low-rank directions (LOZO's nu)")
       ->check(whole_number(1, 1'000'000))
       ->type_name("N");
   app.add_option("--written", o.written, "Steps of the journal that is measured")
@@ -81,6 +85,8 @@ public:
   explicit Bench(Options const& options)
       : o_(options), runtime_(static_cast<std::size_t>(options.threads)),
         model_(benchmarks::make_model<T>(options.model, runtime_)),
+        estimator_{.shared = std::same_as<P, pl::random::LowRank> ? static_cast<std::uint64_t>(options.shared)
+                                                                  : std::uint64_t{1}},
         header_(pl::train::run_header(model_, P{}, estimator_, update_, {},
                                       {{{"type", "roberta"}, {"storage", options.storage}},
                                        {{"name", "random tokens"}},
@@ -98,14 +104,21 @@ public:
     std::filesystem::remove(file.path);
     write(file.path, static_cast<std::uint64_t>(o_.replayed));
     pl::io::Journal const journal = pl::io::read_journal(file.path);
-    double const began = pl::train::steady_seconds();
-    pl::train::replay(model_, P{}, update_, journal, {}, runtime_);
-    double const replayed = (pl::train::steady_seconds() - began) / static_cast<double>(journal.size());
-    std::cout << "replay    " << pl::train::fixed(1.0 / replayed, 1) << " steps a second, "
-              << pl::train::fixed(step / replayed, 1) << " times training's\n";
+    replay("replay    ", journal, step, pl::train::Summation::exact);
+    if (std::same_as<P, pl::random::LowRank>) {
+      replay("folded    ", journal, step, pl::train::Summation::folded);
+    }
   }
 
 private:
+  void replay(char const* what, pl::io::Journal const& journal, double step, pl::train::Summation summation) {
+    double const began = pl::train::steady_seconds();
+    pl::train::replay(model_, P{}, update_, journal, {}, runtime_, {}, summation);
+    double const replayed = (pl::train::steady_seconds() - began) / static_cast<double>(journal.size());
+    std::cout << what << pl::train::fixed(1.0 / replayed, 1) << " steps a second, "
+              << pl::train::fixed(step / replayed, 1) << " times training's\n";
+  }
+
   [[nodiscard]] double training_step() {
     benchmarks::MaskedTask const task(model_.config(), static_cast<std::size_t>(o_.batch),
                                       static_cast<std::size_t>(o_.tokens));
@@ -143,6 +156,7 @@ private:
 template <class T>
 void run_as(Options const& o) {
   o.perturbation == "rademacher" ? Bench<T, pl::random::Rademacher>(o).run()
+  : o.perturbation == "low-rank" ? Bench<T, pl::random::LowRank>(o).run()
                                  : Bench<T, pl::random::Gaussian>(o).run();
 }
 

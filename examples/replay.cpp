@@ -21,7 +21,7 @@ struct Options {
   std::vector<std::filesystem::path> journals;
   std::int64_t steps = std::numeric_limits<std::int64_t>::max();
   std::int64_t threads = 0;
-  bool verify = false;
+  bool verify = false, fold = false;
 };
 
 bool parse(int argc, char** argv, Options& o, int& status) {
@@ -48,7 +48,13 @@ bool parse(int argc, char** argv, Options& o, int& status) {
   app.add_option("--steps", o.steps, "Only those before step N of the last journal (default: all)")
       ->check(examples::whole_number(0, std::numeric_limits<std::int64_t>::max()))
       ->type_name("N");
-  app.add_flag("--verify", o.verify, "Compare the weights with the digest that the run wrote at its end");
+  CLI::Option* const verify =
+      app.add_flag("--verify", o.verify, "Compare the weights with the digest that the run wrote at its end");
+  app.add_flag("--fold", o.fold,
+               "Sum steps along low-rank directions that share a factor before they are multiplied: much "
+               "faster, and equal to the run's weights but for rounding. Other runs are replayed as without "
+               "it")
+      ->excludes(verify);
   app.add_option("--threads", o.threads, "0 for as many as the machine has")
       ->check(examples::whole_number(0, 1024)) // the limit of ThreadPool
       ->capture_default_str()
@@ -101,7 +107,8 @@ void replay_one(Options const& o, Model& model, pl::io::Journal const& journal, 
   }
   auto const steps = pl::train::record_of(journal, end);
   double const began = pl::train::steady_seconds();
-  pl::train::replay(model, journal, runtime, end, ReplayBar(steps));
+  pl::train::replay(model, journal, runtime, end, ReplayBar(steps),
+                    o.fold ? pl::train::Summation::folded : pl::train::Summation::exact);
   double const took = pl::train::steady_seconds() - began;
   std::cout << journal.name() << ": " << steps << " steps in " << pl::train::format_duration(took) << '\n';
   if (o.verify) {
@@ -149,6 +156,8 @@ void run(Options const& o) {
   for (std::filesystem::path const& path : o.journals) {
     journals.push_back(pl::io::read_journal(path));
   }
+  pl::require(journals.size() == 1 || !o.fold,
+              "--fold: only one journal can be folded, since the next one begins with the exact weights");
   for (pl::io::Journal const& journal : journals) {
     pl::require(journals.size() == 1 || !pl::train::lora_of(journal), journal.name(),
                 ": the run trained LoRA terms of its own; replay it alone");

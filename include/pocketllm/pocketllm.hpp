@@ -36,7 +36,10 @@
 #include <pocketllm/models/roberta.hpp>
 #include <pocketllm/optimize/any.hpp>
 #include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/optimize/fold.hpp>
 #include <pocketllm/optimize/fzoo.hpp>
+#include <pocketllm/optimize/hizoo.hpp>
+#include <pocketllm/optimize/line.hpp>
 #include <pocketllm/optimize/memory.hpp>
 #include <pocketllm/optimize/move.hpp>
 #include <pocketllm/optimize/multi_point.hpp>
@@ -47,7 +50,11 @@
 #include <pocketllm/random/noise.hpp>
 #include <pocketllm/random/perturbation.hpp>
 #include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/random/shaper.hpp>
+#include <pocketllm/tensor/noise_norm.hpp>
 #include <pocketllm/tensor/product.hpp>
+#include <pocketllm/tensor/small_weights.hpp>
+#include <pocketllm/tensor/some_layers.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 #include <pocketllm/tensor/update.hpp>
 #include <pocketllm/tensor/visit.hpp>
@@ -84,6 +91,7 @@
 #include <pocketllm/train/resources.hpp>
 #include <pocketllm/train/run_header.hpp>
 #include <pocketllm/train/scored.hpp>
+#include <pocketllm/train/shaped.hpp>
 #include <pocketllm/train/snapshots.hpp>
 #include <pocketllm/train/stop.hpp>
 #include <pocketllm/train/svg_plot.hpp>

@@ -10,12 +10,19 @@ weights() {
   sed -n 's/^weights  *//p' out.txt
 }
 
+replay=$(dirname "$program")/replay
+# Runs where a probe has nothing to measure, and shaped directions, whose replay looks at the base weights again.
 number=0
 for method in '--estimator multi-point --directions 3 --learning-rate 1e-4' \
   '--estimator one-sided --update momentum --history 3 --learning-rate 1e-5' \
   '--estimator fzoo --perturbation rademacher --directions 4 --learning-rate 3e-3' \
   '--estimator fzoo --update adam --learning-rate 1e-3' \
-  '--perturbation low-rank --rank 3 --shared-steps 2 --update sign --learning-rate 1e-4'; do
+  '--perturbation low-rank --rank 3 --shared-steps 2 --update sign --learning-rate 1e-4' \
+  '--smallest 0.7 --learning-rate 1e-4 --storage f16' \
+  '--layers 1 --shared-steps 2 --train *.layer.2.*,*.layer.3.* --update momentum --learning-rate 1e-5' \
+  '--sphere --clip 1 --learning-rate 1e-3' \
+  '--estimator curved --directions 2' \
+  '--estimator line-search --learning-rate 0.5'; do
   number=$((number + 1))
   # shellcheck disable=SC2086 # words
   short $method --journal "$number.journal"
@@ -24,10 +31,14 @@ for method in '--estimator multi-point --directions 3 --learning-rate 1e-4' \
   short $method --journal "$number.journal" --resume # nothing is left to do: it is replayed
   expect_success 'resumed  at step 6'
   [ "$(weights)" = "$whole" ] || complain "$method: replayed to $(weights) instead of $whole"
-  short $method --journal "$number.few" --max-lanes 2
+  short $method --journal "$number.few" --max-lanes 2 --out "$number.model"
   [ "$(weights)" = "$whole" ] || complain "$method: $(weights) instead of $whole by two points at a time"
+  program=$replay run --model "$model" --journal "$number.journal" --verify --out "$number.again"
+  expect_success 'verified '
+  cmp "$number.model/model.safetensors" "$number.again/model.safetensors" || complain "$method: another model"
+  rm -r "$number.model" "$number.again"
 done
-[ "$number" -eq 5 ] || complain 'a method was left out'
+[ "$number" -eq 10 ] || complain 'a method was left out'
 
 # What a probe takes is printed and lowers the loss; asking for it by hand is the same run.
 short --journal auto.journal --learning-rate auto --epsilon auto

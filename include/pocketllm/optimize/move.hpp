@@ -35,8 +35,8 @@ namespace detail {
 struct MoveUpdates {
   std::vector<tensor::UpdateTerms> matrices, vectors;
 
-  void add(Move const& of_matrices, Move const& of_vectors) {
-    matrices.push_back({of_matrices.terms, of_matrices.keep, of_matrices.groups, of_matrices.floor});
+  void add(Move const& of_matrices, Move const& of_vectors, bool folded = false) {
+    matrices.push_back({of_matrices.terms, of_matrices.keep, of_matrices.groups, of_matrices.floor, folded});
     vectors.push_back({of_vectors.terms, 1.0F, of_vectors.groups, of_vectors.floor});
   }
 };

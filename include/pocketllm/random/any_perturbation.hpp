@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pocketllm/core/error.hpp>
+#include <pocketllm/random/factored.hpp>
 #include <pocketllm/random/gaussian.hpp>
 #include <pocketllm/random/low_rank.hpp>
 #include <pocketllm/random/perturbation.hpp>
@@ -28,6 +29,9 @@ public:
   std::string_view name = Gaussian::name; ///< of the one that was chosen
 
   AnyPerturbation() = default; ///< Gaussian
+  template <class P>
+  requires std::same_as<P, Gaussian> || std::same_as<P, Rademacher> || std::same_as<P, LowRank>
+  explicit AnyPerturbation(P one) : name(P::name), chosen_(one) {}
   /// `rank` is that of LowRank. Throws Error for a name that is none of the library's, and for a rank that
   /// LowRank does not have.
   explicit AnyPerturbation(std::string_view wanted, std::uint32_t rank = LowRank{}.rank) {
@@ -79,6 +83,24 @@ public:
     }
   }
 
+  /// Those of LowRank; 0 when another one was chosen or it is shaped, and then they must not be asked for.
+  [[nodiscard]] std::size_t factors() const noexcept {
+    auto const* const low_rank = std::get_if<LowRank>(&chosen_);
+    return low_rank == nullptr || shaper_ != nullptr ? 0 : low_rank->factors();
+  }
+  [[nodiscard]] static constexpr std::uint64_t columns_seed(std::uint64_t seed) noexcept {
+    return LowRank::columns_seed(seed);
+  }
+  template <class A>
+  [[nodiscard]] [[gnu::always_inline]] simd::f32<A> row_factor(Stream stream, std::size_t row,
+                                                               std::size_t r) const noexcept {
+    return std::get_if<LowRank>(&chosen_)->template row_factor<A>(stream, row, r);
+  }
+  template <class A>
+  [[nodiscard]] float const* column_factors(Stream stream, std::size_t block) const noexcept {
+    return std::get_if<LowRank>(&chosen_)->template column_factors<A>(stream, block);
+  }
+
 private:
   template <class A>
   void fill_chosen(Stream stream, std::size_t row, std::size_t block, std::size_t count,
@@ -101,6 +123,6 @@ template <class P>
 inline constexpr bool is_own_perturbation = std::same_as<P, Gaussian> || std::same_as<P, Rademacher> ||
                                             std::same_as<P, LowRank> || std::same_as<P, AnyPerturbation>;
 
-static_assert(Perturbation<AnyPerturbation>);
+static_assert(Factored<AnyPerturbation>);
 
 } // namespace pocketllm::random

@@ -2,6 +2,7 @@
 // Directions of low rank: z = U V^T.
 #pragma once
 
+#include <pocketllm/random/factored.hpp>
 #include <pocketllm/random/gaussian.hpp>
 #include <pocketllm/random/perturbation.hpp>
 #include <pocketllm/random/stream.hpp>
@@ -39,7 +40,7 @@ struct LowRank {
     if (stream.vector) {
       return Gaussian{}.fill<A>(stream, row, block, count, out);
     }
-    std::size_t const terms = std::clamp<std::size_t>(rank, 1, most);
+    std::size_t const terms = factors();
     Block const& v = columns<A>(stream, block, terms);
     std::array<float, most> u;
     Gaussian{}.fill<A>({stream.seed, stream.tensor ^ of_rows}, row, 0, terms, u.data());
@@ -54,6 +55,21 @@ struct LowRank {
         simd::store<A>(out + j, sum);
       }
     }
+  }
+
+  [[nodiscard]] std::size_t factors() const noexcept { return std::clamp<std::size_t>(rank, 1, most); }
+  [[nodiscard]] static constexpr std::uint64_t columns_seed(std::uint64_t seed) noexcept {
+    return seed & ~0xffffffffULL;
+  }
+  template <class A>
+  [[nodiscard]] [[gnu::always_inline]] simd::f32<A> row_factor(Stream stream, std::size_t row,
+                                                               std::size_t r) const noexcept {
+    float const scale = 1.0F / std::sqrt(static_cast<float>(factors()));
+    return Gaussian::down<A>({stream.seed, stream.tensor ^ of_rows}, row, r) * simd::splat<A>(scale);
+  }
+  template <class A>
+  [[nodiscard]] float const* column_factors(Stream stream, std::size_t block) const noexcept {
+    return columns<A>(stream, block, factors()).values.data();
   }
 
 private:
@@ -73,7 +89,7 @@ private:
   [[nodiscard]] static Block const& columns(Stream stream, std::size_t block, std::size_t terms) noexcept {
     constexpr std::size_t kept = 8;
     static thread_local std::array<Block, kept> blocks;
-    std::uint64_t const seed = stream.seed & ~0xffffffffULL;
+    std::uint64_t const seed = columns_seed(stream.seed);
     Block& found = blocks[(block + (seed >> 32)) % kept];
     if (found.terms != terms || found.seed != seed || found.tensor != stream.tensor || found.block != block) {
       for (std::size_t r = 0; r < terms; ++r) {
@@ -86,6 +102,6 @@ private:
   }
 };
 
-static_assert(Perturbation<LowRank>);
+static_assert(Factored<LowRank>);
 
 } // namespace pocketllm::random

@@ -7,6 +7,7 @@
 #include <pocketllm/simd/bits.hpp>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace pocketllm::random {
 
@@ -49,6 +50,20 @@ template <class A, class F>
       simd::store<A>(out + column, make(word, generator.second()));
     }
   }
+}
+
+/// What fill_independent makes of column `column` < lanes of the width<A> rows from `row`: a vector down the
+/// rows.
+template <class A, class F>
+[[gnu::always_inline]] inline simd::f32<A> independent_down(Stream stream, std::size_t row,
+                                                            std::size_t column, F make) noexcept {
+  SmallFast<A> generator(philox<A>({simd::splat<A>(static_cast<std::uint32_t>(column)),
+                                    simd::iota<A>(static_cast<std::uint32_t>(row)),
+                                    simd::splat<A>(static_cast<std::uint32_t>(stream.tensor)),
+                                    simd::splat<A>(static_cast<std::uint32_t>(stream.tensor >> 32))},
+                                   stream.seed));
+  simd::u32<A> const word = generator();
+  return make(word, generator.second());
 }
 
 } // namespace pocketllm::random

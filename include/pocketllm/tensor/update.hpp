@@ -6,9 +6,9 @@
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/simd/kernel.hpp>
-#include <pocketllm/simd/round.hpp>
-#include <pocketllm/tensor/part.hpp>
+#include <pocketllm/tensor/factored_update.hpp>
 #include <pocketllm/tensor/tensor.hpp>
+#include <pocketllm/tensor/update_terms.hpp>
 
 #include <algorithm>
 #include <array>
@@ -16,58 +16,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
 
 namespace pocketllm::tensor {
-
-/// Some of the terms of an update, which together are a gradient g, with its weights in the sums of g and of
-/// g^2.
-struct TermGroup {
-  std::size_t terms = 0;
-  float first = 0.0F, second = 0.0F;
-};
-
-/// One update among several that follow one another: W <- decay W + sum_i c_i z(s_i), or, with groups,
-/// W <- decay W + sum_j first_j g_j / (sqrt(sum_j second_j g_j^2) + floor).
-struct UpdateTerms {
-  std::span<random::Point const> terms;
-  float decay = 1.0F;
-  std::span<TermGroup const> groups = {}; ///< none, or of all terms in their order
-  float floor = 0.0F;
-};
-
-namespace detail {
-
-/// The bits for stochastic rounding: sixteen an element, as the bits of a float.
-struct RoundingBits {
-  static constexpr std::string_view name = "rounding";
-
-  template <class A>
-  void fill(random::Stream stream, std::size_t row, std::size_t block, std::size_t count,
-            float* out) const noexcept {
-    for (std::size_t lane = 0; lane < random::lanes; lane += simd::width<A>) {
-      random::SmallFast<A> generator(random::words<A>(stream, row, block, lane));
-      for (std::size_t column = lane; column < count + lane; column += 2 * random::lanes) {
-        simd::u32<A> const word = generator();
-        simd::store<A>(out + column, simd::as_float<A>(word & simd::splat<A>(0xffffU)));
-        simd::store<A>(out + column + random::lanes, simd::as_float<A>(simd::shift_right<A, 16>(word)));
-      }
-    }
-  }
-};
-static_assert(random::Perturbation<RoundingBits>);
-
-/// The seed of the rounding bits of an update: another output of the generator that made its first seed.
-[[nodiscard]] constexpr std::uint64_t rounding_seed(std::span<random::Point const> terms) noexcept {
-  return terms.empty() ? 0 : random::split_mix(terms.front().seed, 0);
-}
-
-} // namespace detail
-
 namespace kernel {
 
 /// A piece is some 64 kB of weights: a whole row, or several, or a part of a long one. A block of a row is
-/// visited once, and all updates are made while it is in the first-level cache.
+/// visited once, and all updates are made while it is in the first-level cache. Where the directions have
+/// factors it is some whole rows, which are visited for hundreds of updates at a time.
 template <class T, class P>
 struct Update {
   struct Task {
@@ -85,7 +40,16 @@ struct Update {
     [[nodiscard]] static constexpr std::size_t blocks_in_piece() noexcept {
       return 65536 / (random::block_cols * sizeof(T));
     }
+    [[nodiscard]] bool factored() const noexcept {
+      if constexpr (random::Factored<P>) {
+        return perturbation.factors() != 0 && !vector;
+      }
+      return false;
+    }
     [[nodiscard]] std::size_t pieces() const noexcept {
+      if (factored()) {
+        return (rows + rows_of_factored_piece - 1) / rows_of_factored_piece;
+      }
       return (blocks() + blocks_in_piece() - 1) / blocks_in_piece();
     }
   };
@@ -93,6 +57,11 @@ struct Update {
 
   template <class A>
   static void run(Task const& task, std::size_t piece) noexcept {
+    if constexpr (random::Factored<P>) {
+      if (task.factored()) {
+        return by_factors<A>(task, piece * rows_of_factored_piece);
+      }
+    }
     std::size_t const across = task.blocks_across();
     std::size_t const begin = piece * Task::blocks_in_piece();
     std::size_t const end = std::min(task.blocks(), begin + Task::blocks_in_piece());
@@ -126,6 +95,30 @@ private:
     }
   }
 
+  /// All updates of the rows from `first`; those that FactoredUpdates cannot make, element by element.
+  template <class A>
+  static void by_factors(Task const& t, std::size_t first) noexcept {
+    using Together = FactoredUpdates<A, T, P>;
+    static thread_local Together together; // too large for the stacks of some systems' threads
+    FactoredPiece<T, P> const piece{
+        t.data + first * t.cols, first, std::min(rows_of_factored_piece, t.rows - first), t.cols, t.key,
+        t.perturbation};
+    for (std::span<UpdateTerms const> left = t.updates; !left.empty();) {
+      std::size_t const taken = together.take(piece, left);
+      if (taken != 0) {
+        together.apply(piece);
+      } else {
+        for (std::size_t i = 0; i < piece.rows * t.blocks_across(); ++i) {
+          std::size_t const block = i % t.blocks_across(), column = block * random::block_cols;
+          std::size_t const row = first + i / t.blocks_across();
+          change<A>(t, left.front(), t.data + row * t.cols + column, row, block,
+                    std::min(random::block_cols, t.cols - column));
+        }
+      }
+      left = left.subspan(std::max<std::size_t>(taken, 1));
+    }
+  }
+
   template <class A>
   static void change(Task const& t, UpdateTerms const& update, T* w, std::size_t row, std::size_t block,
                      std::size_t count) noexcept {
@@ -139,7 +132,7 @@ private:
       detail::RoundingBits{}.fill<A>({detail::rounding_seed(update.terms), t.key}, row, block, count,
                                      noise.data());
     }
-    add<A>(w, sum.data(), noise.data(), update.decay, count);
+    detail::add_rounded<A>(w, sum.data(), noise.data(), update.decay, count);
   }
 
   /// sum = sum_i c_i z(s_i)
@@ -179,23 +172,6 @@ private:
     for (std::size_t j = 0; j < count; j += simd::width<A>) {
       simd::f32<A> const root = simd::sqrt<A>(simd::load<A>(square.data() + j)) + floor;
       simd::store<A>(sum.data() + j, simd::divide<A>(simd::load<A>(mean.data() + j), root));
-    }
-  }
-
-  /// w = decay * w + sum, rounded by the bits of `random`.
-  template <class A>
-  static void add(T* w, float const* sum, float const* random, float decay, std::size_t count) noexcept {
-    simd::f32<A> const keep = simd::splat<A>(decay);
-    std::size_t i = 0;
-    for (; i + simd::width<A> <= count; i += simd::width<A>) {
-      simd::f32<A> const value = simd::fma<A>(keep, simd::load_as_float<A>(w + i), simd::load<A>(sum + i));
-      simd::store_rounded<A>(w + i, value, simd::as_bits<A>(simd::load<A>(random + i)));
-    }
-    if (i < count) {
-      simd::f32<A> const value = simd::fma<A>(keep, load_part<A>(w + i, count - i), simd::load<A>(sum + i));
-      std::array<T, simd::width<A>> part;
-      simd::store_rounded<A>(part.data(), value, simd::as_bits<A>(simd::load<A>(random + i)));
-      std::copy_n(part.begin(), count - i, w + i);
     }
   }
 };

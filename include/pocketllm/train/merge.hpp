@@ -38,6 +38,7 @@ inline void check_mergeable(std::span<io::Journal const> journals) {
               "seeds, rates and steps only");
     }
     require(journal.size() != 0, journal.name(), ": has no steps to merge");
+    require_no_small_weights(journal, "merged with others");
     optimize::Sgd const rule = read_part<optimize::Sgd>(header.at("update"), journal.name() + ": update");
     bool const same_rates =
         std::equal(journal.steps().begin(), journal.steps().end(), first.steps().begin(), first.steps().end(),

@@ -6,11 +6,13 @@
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/io/journal_reader.hpp>
 #include <pocketllm/io/load.hpp>
+#include <pocketllm/optimize/fold.hpp>
 #include <pocketllm/optimize/gradient.hpp>
 #include <pocketllm/optimize/move.hpp>
 #include <pocketllm/optimize/update_rule.hpp>
 #include <pocketllm/train/part.hpp>
 #include <pocketllm/train/run_header.hpp>
+#include <pocketllm/train/shaped.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -20,6 +22,7 @@
 #include <functional>
 #include <limits>
 #include <span>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -34,6 +37,11 @@ struct StepRange {
   std::uint64_t first = 0;
   std::uint64_t end = std::numeric_limits<std::uint64_t>::max();
 };
+
+/// How a replay sums. `exact` gives the bits of the run. `folded` gives them but for rounding, and is many
+/// times as fast where steps share a factor of their directions (LowRank with SeedRule::shared) and the rule
+/// is linear: see optimize::fold_moves. Elsewhere it is `exact`.
+enum class Summation : unsigned char { exact, folded };
 
 /// The index of the first record of a step from `step` on; their number when there is none.
 [[nodiscard]] inline std::size_t record_of(io::Journal const& journal, std::uint64_t step) {
@@ -75,7 +83,7 @@ template <tensor::HasTensors Model>
 /// terms.
 template <tensor::HasTensors Model, random::Perturbation P, optimize::MovingRule U>
 void replay_moves(Model& model, P const& perturbation, U& rule, io::Journal const& journal, std::size_t first,
-                  std::size_t end, Runtime& runtime, ReplayCount& count) {
+                  std::size_t end, Summation summation, Runtime& runtime, ReplayCount& count) {
   constexpr std::size_t most_terms = 1U << 15; // 512 kB: each block of weights reads them, from a near cache
   std::vector<optimize::Move> moves;
   std::size_t terms = 0;
@@ -84,8 +92,12 @@ void replay_moves(Model& model, P const& perturbation, U& rule, io::Journal cons
     moves.push_back(rule.move(journal.gradient<optimize::Slope>(i)));
     terms += moves.back().terms.size();
     if (terms >= most_terms || i + 1 == end) {
-      optimize::make_moves(model, perturbation, moves, runtime,
-                           [&](std::size_t weights) { count.add(weights, moves.size()); });
+      auto const done = [&](std::size_t weights) { count.add(weights, moves.size()); };
+      if (summation == Summation::folded) {
+        optimize::fold_moves(model, perturbation, moves, runtime, done);
+      } else {
+        optimize::make_moves(model, perturbation, moves, runtime, done);
+      }
       moves.clear();
       terms = 0;
     }
@@ -107,12 +119,12 @@ void remember(U& rule, io::Journal const& journal, std::size_t i) {
 } // namespace detail
 
 /// Makes the recorded steps of `range` again: the weights, which must be those before range.first, get the
-/// bits that the run gave them. A rule whose steps are moves visits each block of weights once for thousands
-/// of them; other rules are called step by step. The rule is told of the steps before the range, so that what
-/// it remembers is right when the run goes on.
+/// bits that the run gave them (or nearly, see Summation). A rule whose steps are moves visits each block of
+/// weights once for thousands of them; other rules are called step by step. The rule is told of the steps
+/// before the range, so that what it remembers is right when the run goes on.
 template <tensor::HasTensors Model, random::Perturbation P, optimize::UpdateRule<Model, P> U>
 void replay(Model& model, P const& perturbation, U& rule, io::Journal const& journal, StepRange const& range,
-            Runtime& runtime, ReplayProgress const& progress = {}) {
+            Runtime& runtime, ReplayProgress const& progress = {}, Summation summation = Summation::exact) {
   std::size_t const first = record_of(journal, range.first);
   std::size_t const end = std::max(first, record_of(journal, range.end));
   for (std::size_t i = 0; i < first; ++i) {
@@ -121,7 +133,7 @@ void replay(Model& model, P const& perturbation, U& rule, io::Journal const& jou
   std::size_t const weights = detail::trained_weights(model);
   detail::ReplayCount count(static_cast<double>(weights) * static_cast<double>(end - first), progress);
   if constexpr (optimize::MovingRule<U>) {
-    detail::replay_moves(model, perturbation, rule, journal, first, end, runtime, count);
+    detail::replay_moves(model, perturbation, rule, journal, first, end, summation, runtime, count);
   } else {
     for (std::size_t i = first; i < end; ++i) {
       rule.learning_rate = journal.steps()[i].learning_rate;
@@ -150,16 +162,23 @@ void take_back(Model& model, P const& perturbation, U rule, io::Journal const& j
   optimize::take_back_moves(model, perturbation, moves, runtime, [](std::size_t) {});
 }
 
-/// Calls f(perturbation, rule) with the parts that the journal's header describes, each one of a list. Throws
-/// Error when one is not among them.
-template <class KnownPerturbations = Perturbations, class KnownRules = UpdateRules, class F>
-void with_parts_of(io::Journal const& journal, F&& f) {
+/// Calls f(perturbation, rule) with the parts that the journal's header describes, each one of a list; a
+/// perturbation that is shaped (train/shaped.hpp) looks at the model, which must have the weights that the
+/// run began with and its trained tensors. Throws Error when a part is not among them.
+template <class KnownPerturbations = Perturbations, class KnownRules = UpdateRules, tensor::HasTensors Model,
+          class F>
+void with_parts_of(io::Journal const& journal, Model const& model, F&& f) {
   io::Json const& header = journal.header().json();
-  with_part(KnownPerturbations{}, header.at("perturbation"), journal.name() + ": perturbation",
-            [&](auto const& perturbation) {
-              with_part(KnownRules{}, header.at("update"), journal.name() + ": update",
-                        [&](auto const& rule) { f(perturbation, rule); });
-            });
+  std::string const place = journal.name() + ": perturbation";
+  auto const with_rule = [&](auto const& perturbation) {
+    with_part(KnownRules{}, header.at("update"), journal.name() + ": update",
+              [&](auto const& rule) { f(perturbation, rule); });
+  };
+  if (auto const shaper = shaper_of(header.at("perturbation"), model, place)) {
+    with_rule(shaped_perturbation(header.at("perturbation"), *shaper, place));
+  } else {
+    with_part(KnownPerturbations{}, header.at("perturbation"), place, with_rule);
+  }
 }
 
 /// Makes the model that a journal's run began with the one after its steps up to but without step `end`.
@@ -167,11 +186,11 @@ void with_parts_of(io::Journal const& journal, F&& f) {
 /// that are not among the known ones.
 template <class KnownPerturbations = Perturbations, class KnownRules = UpdateRules, tensor::HasTensors Model>
 void replay(Model& model, io::Journal const& journal, Runtime& runtime, std::uint64_t end = StepRange{}.end,
-            ReplayProgress const& progress = {}) {
+            ReplayProgress const& progress = {}, Summation summation = Summation::exact) {
   require_base(model, journal, runtime);
   set_trained_tensors(model, journal.header().json().at("trained"), journal.name());
-  with_parts_of<KnownPerturbations, KnownRules>(journal, [&](auto const& perturbation, auto rule) {
-    replay(model, perturbation, rule, journal, {0, end}, runtime, progress);
+  with_parts_of<KnownPerturbations, KnownRules>(journal, model, [&](auto const& perturbation, auto rule) {
+    replay(model, perturbation, rule, journal, {0, end}, runtime, progress, summation);
   });
 }
 
@@ -180,8 +199,9 @@ void replay(Model& model, io::Journal const& journal, Runtime& runtime, std::uin
 template <class KnownPerturbations = Perturbations, class KnownRules = UpdateRules, tensor::HasTensors Model>
 void take_back(Model& model, io::Journal const& journal, std::uint64_t first, Runtime& runtime) {
   set_trained_tensors(model, journal.header().json().at("trained"), journal.name());
+  require_no_small_weights(journal, "taken back");
   with_parts_of<KnownPerturbations, KnownRules>(
-      journal, [&]<class U>(auto const& perturbation, U const& rule) {
+      journal, model, [&]<class U>(auto const& perturbation, U const& rule) {
         if constexpr (optimize::MovingRule<U>) {
           take_back(model, perturbation, rule, journal, {first, StepRange{}.end}, runtime);
         } else {
