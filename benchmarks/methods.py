@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Zeroth-order methods side by side on the same task: accuracy and loss against forward passes and seconds.
 
-    methods.py --finetune-classifier build/release/examples/finetune_classifier --write
+    methods.py --finetune-classifier build/release/examples/finetune_classifier --python VENV/bin/python --write
 
 The task is that of the demo: the shipped RoBERTa and SMS data, 256 of each class to train on in batches of 16, 600
 balanced messages held out, each seed another choice of both. A forward pass is one of a batch; those of a new head on
-vectors that are made once are not counted, their seconds are. --write puts the table into README.md beside this script,
+vectors that are made once are not counted, their seconds are. With --python, an interpreter that has torch, Adam with
+back-propagation trains a head and the whole model on the same messages (peer_adam.py), as the ceiling. With --sst2 the
+task is SST-2 and tested on its dev set. --write puts the table into README.md beside this script,
 between <!-- methods:begin --> and <!-- methods:end -->, and the curves into methods.svg.
 """
 import argparse
@@ -20,12 +22,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from reporting import around_section, fail, positive, table
+import minilm_table
+from reporting import around_section, fail, positive, run_json, table
 from step_chart import STYLE, text
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
-BATCH, SHOTS, TEST = 16, 256, 600
+MODEL, BATCH, SHOTS = EXAMPLES / "models/tiny-roberta", 16, 256
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,19 @@ METHODS = [
     Method("FZOO", f"{FZOO} --learning-rate 8e-3", 8),
     Method("FZOO, momentum", f"{FZOO} --update momentum --history 10 --learning-rate 1.5e-3", 8),
     Method("FZOO, Adam", f"{FZOO} --update adam --history 8 --learning-rate 1e-3", 8),
+    Method("FZOO, sparse", f"{FZOO} --smallest 0.75 --learning-rate 8e-3", 8),
+    Method("FZOO, two layers at a time", f"{FZOO} --layers 2 --shared-steps 5 --learning-rate 8e-3", 8),
+    Method("FZOO, probed rate", "--method fzoo", 8),
+    Method("curved", "--estimator curved --perturbation rademacher --schedule linear", 9),
+    Method("line search", "--estimator line-search --schedule linear", 9),
     Method("FZOO, top layer", f"{FZOO} --learning-rate 1e-2 --train *.layer.3.*,lm_head.*", 8),
     Method("a new head", "--head-steps 3000", 0, 2 * SHOTS // BATCH),
     Method("a new head, longer", "--head-steps 10000", 0, 2 * SHOTS // BATCH),
+    Method("PyTorch Adam, head", "--train head", 0),
+    Method("PyTorch Adam, all weights", "--train all", 0),
 ]  # fmt: skip
-PROMPT = ["--template", "This is a {mask} message: {text}", "--label-words", "ham=personal,spam=commercial"]
+PROMPTS = {"SMS": ["--template", "This is a {mask} message: {text}", "--label-words", "ham=personal,spam=commercial"],
+           "SST-2": ["--template", "{text} It was {mask}.", "--label-words", "0=terrible,1=great"]}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,25 +73,41 @@ class Curve:
     seconds: float
 
 
-def run(o: argparse.Namespace, method: Method, seed: int) -> Curve:
+def adam(o: argparse.Namespace, method: Method, shared: list) -> Curve:
+    figures = run_json([str(word) for word in [o.python, HERE / "peer_adam.py", *shared, *method.options.split()]],
+                       "--python")  # fmt: skip
+    return Curve([0], [figures["loss"]], [100 * figures["accuracy"]], figures["seconds"])
+
+
+def own(o: argparse.Namespace, method: Method, shared: list, metrics: Path) -> Curve:
     steps = (o.forwards - method.before) // method.points if method.points else 0
-    with tempfile.TemporaryDirectory() as folder:
-        metrics = Path(folder) / "metrics.csv"
-        command = [o.finetune_classifier, "--model", EXAMPLES / "models/tiny-roberta", "--data",
-                   EXAMPLES / "data/sms-spam.tsv", "--text-column", "SMS", "--label-column", "Label", "--k-shot", SHOTS,
-                   "--test-size", TEST, "--batch", BATCH, "--threads", 1, "--seed", seed, "--metrics", metrics,
-                   *(PROMPT if method.points else []), *method.options.split(), "--steps", steps,
-                   *(["--eval-every", max(1, steps // 8)] if steps else [])]  # fmt: skip
-        began = time.perf_counter()
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - began
-        if done.returncode != 0:
-            fail(f"{method.name}: {done.stderr.strip()}")
-        with metrics.open(encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["eval_loss"]]
-    print(f"{method.name}, seed {seed}: {rows[-1]['eval_loss']}, {rows[-1]['accuracy']}", file=sys.stderr, flush=True)
+    command = [o.finetune_classifier, *shared, "--metrics", metrics, *(PROMPTS[o.task] if method.points else []),
+               *method.options.split(), "--steps", steps, *(["--eval-every", max(1, steps // 8)] if steps else [])]
+    began = time.perf_counter()
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - began
+    if done.returncode != 0:
+        fail(f"{method.name}: {done.stderr.strip()}")
+    with metrics.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["eval_loss"]]
     return Curve([method.before + int(row["step"]) * method.points for row in rows],
                  [float(row["eval_loss"]) for row in rows], [100 * float(row["accuracy"]) for row in rows], seconds)
+
+
+def run(o: argparse.Namespace, method: Method, seed: int) -> Curve:
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / "train.tsv", Path(folder) / "test.tsv"]
+        for file, rows in zip(files, minilm_table.split(o, o.task, SHOTS, seed)):
+            minilm_table.write(file, rows)
+        shared = ["--model", MODEL, "--data", files[0], "--test-data", files[1], "--batch", BATCH, "--max-tokens", 64,
+                  "--threads", 1, "--seed", seed]
+        curve = adam(o, method, shared) if is_peer(method) else own(o, method, shared, Path(folder) / "metrics.csv")
+    print(f"{method.name}, seed {seed}: {curve.losses[-1]:.3f}, {curve.accuracies[-1]:.1f} %", file=sys.stderr)
+    return curve
+
+
+def is_peer(method: Method) -> bool:
+    return method.name.startswith("PyTorch")
 
 
 def spread(values: list[float], digits: int) -> str:
@@ -89,7 +116,7 @@ def spread(values: list[float], digits: int) -> str:
 
 
 def figures(method: Method, curves: list[Curve]) -> list[str]:
-    return [method.name, f"`{method.options}`", str(curves[0].forwards[-1]),
+    return [method.name, f"`{method.options}`", "" if is_peer(method) else str(curves[0].forwards[-1]),
             spread([curve.accuracies[-1] for curve in curves], 1) + " %",
             spread([curve.losses[-1] for curve in curves], 3),
             f"{statistics.mean(curve.seconds for curve in curves):.0f} s"]
@@ -97,7 +124,7 @@ def figures(method: Method, curves: list[Curve]) -> list[str]:
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 420, 60, 60, 190, 50  # pixels
 COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
-           "#57606a"]  # fmt: skip
+           "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b"]  # fmt: skip
 
 
 def chart(curves: dict[str, list[Curve]]) -> str:
@@ -130,18 +157,23 @@ def chart(curves: dict[str, list[Curve]]) -> str:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Zeroth-order methods side by side on the demo's task.")
     parser.add_argument("--finetune-classifier", required=True, metavar="PATH", help="the program")
+    parser.add_argument("--python", metavar="PATH", help="an interpreter with torch, for Adam beside them")
+    parser.add_argument("--sst2", type=Path, nargs=2, metavar="FILE", help="SST-2's train and dev files: the task")
     parser.add_argument("--forwards", type=positive, default=1000, metavar="N", help="of each run (default: 1000)")
     parser.add_argument("--seeds", type=positive, default=3, metavar="N", help="(default: 3)")
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="runs at a time, of one thread each")
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="methods whose names begin so")
     parser.add_argument("--write", action="store_true", help="put table and chart beside this script")
-    return parser.parse_args()
+    o = parser.parse_args()
+    o.sms, o.task = EXAMPLES / "data/sms-spam.tsv", "SST-2" if o.sst2 else "SMS"
+    return o
 
 
 def main() -> None:
     o = parse()
     around = around_section(HERE / "README.md", "methods") if o.write else None
-    chosen = [method for method in METHODS if method.name.startswith(tuple(o.only))]
+    chosen = [method for method in METHODS
+              if method.name.startswith(tuple(o.only)) and (o.python or not is_peer(method))]  # fmt: skip
     if not chosen:
         fail(f"no method's name begins with {' or '.join(o.only)}")
     with ThreadPoolExecutor(o.jobs) as pool:
@@ -152,7 +184,8 @@ def main() -> None:
     print(section)
     if around:
         (HERE / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")
-        (HERE / "methods.svg").write_text(chart(curves), encoding="utf-8")
+        drawn = {name: of for name, of in curves.items() if of[0].forwards[-1] > 0}
+        (HERE / "methods.svg").write_text(chart(drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

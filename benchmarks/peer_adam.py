@@ -29,7 +29,7 @@ def means(model, batch: dict) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Classification by Adam, for minilm_table.py.")
+    parser = argparse.ArgumentParser(description="Classification by Adam, for minilm_table.py and methods.py.")
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--test-data", required=True)
@@ -77,9 +77,10 @@ def main() -> None:
                 adam.step()
     seconds = time.perf_counter() - began
     with torch.no_grad():
-        accuracy = (head(vectors(test_texts)).argmax(1) == test_y).float().mean().item()
+        scores = head(vectors(test_texts))
+        accuracy, loss = (scores.argmax(1) == test_y).float().mean().item(), loss_of(scores, test_y).item()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"accuracy": accuracy, "seconds": seconds, "peak_rss_bytes": peak}))
+    print(json.dumps({"accuracy": accuracy, "loss": loss, "seconds": seconds, "peak_rss_bytes": peak}))
 
 
 if __name__ == "__main__":
