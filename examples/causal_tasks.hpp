@@ -104,7 +104,7 @@ public:
   }
 
   /// A line of JSON for each text: ln of its probability, how many tokens that is of, and the text; of a
-  /// question that was answered the expected answer, the written one, and how they match.
+  /// question that was answered the expected answer, the generated one, and how they match.
   void write_predictions(std::filesystem::path const& path) const {
     std::vector<nlohmann::ordered_json> lines;
     for (std::size_t i = 0; i < test_.examples.size(); ++i) {
@@ -113,7 +113,7 @@ public:
       line["tokens"] = last_.tokens[i];
       if (i < written_.written.size()) {
         line["expected"] = written_.expected[i];
-        line["written"] = written_.written[i];
+        line["generated"] = written_.written[i];
         line["exact_match"] = written_.matches[i].exact;
         line["f1"] = written_.matches[i].f1;
       }
