@@ -33,13 +33,13 @@ rate_answers() {
     }
     function figure_of(name) {
       match($0, "\"" name "\":[0-9.e-]+")
-      return substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3)
+      return substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3) + 0
     }
     function words_of(text) { # in a line, without articles and punctuation
       gsub(/\\[nt]/, " ", text)
       gsub(/[^ -~]/, "x", text)
-      gsub(/[^a-z0-9 ]/, "", text = tolower(text))
-      text = " " text " "
+      text = " " tolower(text) " "
+      gsub(/[^a-z0-9 ]/, "", text)
       gsub(/ +/, "  ", text)
       gsub(/ (a|an|the) /, " ", text)
       gsub(/ +/, " ", text)

@@ -51,20 +51,19 @@ for adapter in lora prefix; do
 done
 
 # What is written can be trained itself: the first loss is 1 - the mean that an evaluation of the same questions finds.
-head -n 4 pairs.jsonl >four.jsonl
 for loss in exact-match answer-f1; do
   for adapter in none prefix; do
-    answer_questions four.jsonl --model "$opt" --test-data four.jsonl --steps 2 --batch 4 --loss "$loss" --epsilon 1e-6 \
-      --learning-rate 1e-9 --adapter "$adapter" --metrics q.csv --threads 1
+    answer_questions tests.jsonl --model answered --test-data tests.jsonl --steps 2 --batch 9 --loss "$loss" \
+      --epsilon 1e-6 --learning-rate 1e-9 --adapter "$adapter" --metrics q.csv --threads 1
     expect_success '  perplexity '
-    awk -F, -v column="$([ "$loss" = exact-match ] && echo 8 || echo 9)" '
+    awk -F, -v column="$([ "$loss" = exact-match ] && echo 8 || echo 9)" -v some="$([ "$steps$adapter" = 60none ] && echo 1)" '
       $1 == 0 { before = $column } $1 == 1 && $2 != "" { loss = $2 }
-      END { d = 1 - before - loss; exit !(before != "" && d < 1e-6 && d > -1e-6) }' q.csv ||
+      END { d = 1 - before - loss; exit !(before >= 0.1 * some && before != "" && d < 1e-6 && d > -1e-6) }' q.csv ||
       complain "$loss of $adapter: $(cat q.csv)"
   done
 done
 answer_questions pairs.jsonl --model "$opt" --test-size 4 --steps 2 --batch 4 --loss answer-f1 --epsilon 1e-2 \
   --learning-rate 1e-3 --train '*.layers.3.*' --journal run.journal --out trained --storage f16
 expect_success 'training took'
-check 'in the journal' grep -qa '"loss":"answer-f1"' run.journal
+check 'in the journal' grep -qa '"loss": "answer-f1"' run.journal
 finish
