@@ -134,9 +134,11 @@ public:
   WrittenAnswers(AnswerForm<Tokenizer> form, AnswerScore score)
       : form_(std::move(form)), score_(std::move(score)) {}
 
+  /// Throws Error for an example without an answer.
   [[nodiscard]] Batch batch(std::span<Example const> examples, std::span<std::size_t const> indices) const {
     Batch batch;
     for (std::size_t const index : indices) {
+      require_token_to_predict(examples[index], index);
       batch.examples.push_back(examples[index]);
       batch.expected.push_back(form_.expected(examples[index]));
     }
