@@ -6,8 +6,12 @@
 
 By turns, since a machine grows slower while it grows hot: each round runs every variant once, every second round in
 the opposite order. --write puts the table into README.md beside this script, between <!-- compare:begin --> and
-<!-- compare:end -->, and a chart into step.svg. The standard library suffices; the interpreter that --python names
-needs torch and transformers.
+<!-- compare:end -->, and a chart into step.svg; with --section NAME between <!-- NAME:begin --> and <!-- NAME:end -->
+and into NAME.svg, for another model beside the first:
+
+    compare.py ... --model opt-1.3b --bits 32 --write --section opt
+
+The standard library suffices; the interpreter that --python names needs torch and transformers.
 """
 import argparse
 import json
@@ -32,6 +36,10 @@ class Variant:
     def name(self) -> str:
         return "pocketllm" if self.ours else "PyTorch"
 
+    @property
+    def bits(self) -> str:
+        return self.storage.strip("bfp")
+
     def command(self, options: argparse.Namespace) -> list[str]:
         shape = ["--model", options.model, "--batch", options.batch, "--tokens", options.tokens,
                  "--threads", options.threads, "--steps", options.steps, "--json", "-"]
@@ -42,13 +50,13 @@ class Variant:
 
 VARIANTS = [Variant(True, "f32"), Variant(False, "fp32"), Variant(True, "f32", "rademacher"),
             Variant(True, "f16"), Variant(False, "bf16"), Variant(True, "f16", "rademacher")]
-PEERS = [variant for variant in VARIANTS if not variant.ours]
 
 
 def run_all(options: argparse.Namespace) -> dict[Variant, list[dict]]:
-    runs: dict[Variant, list[dict]] = {variant: [] for variant in VARIANTS}
+    variants = [variant for variant in VARIANTS if options.bits in ("all", variant.bits)]
+    runs: dict[Variant, list[dict]] = {variant: [] for variant in variants}
     for turn in range(options.rounds):
-        for variant in VARIANTS if turn % 2 == 0 else reversed(VARIANTS):
+        for variant in variants if turn % 2 == 0 else reversed(variants):
             figures = run_json(variant.command(options), "--bench-step and --python")
             runs[variant].append(figures)
             print(f"round {turn + 1}  {variant.name:<10}{variant.storage:<5}{variant.perturbation:<11}"
@@ -73,12 +81,16 @@ def gigabytes(value: float) -> str:
     return f"{value / 1e9:.2f} GB" if value >= 1e8 else f"{value / 1e6:.0f} MB"
 
 
+def peers(results: dict[Variant, dict]) -> list[Variant]:
+    return [variant for variant in results if not variant.ours]
+
+
 def results_table(results: dict[Variant, dict]) -> str:
     columns = ["", "weights", "directions", "one forward", "step", "step / 2 forwards", "update", "peak memory"]
-    columns += [f"times as fast as PyTorch {peer.storage}" for peer in PEERS]
+    columns += [f"times as fast as PyTorch {peer.storage}" for peer in peers(results)]
     rows = []
     for variant, r in results.items():
-        speeds = [f"{results[peer]['step_seconds'] / r['step_seconds']:.2f}" for peer in PEERS]
+        speeds = [f"{results[peer]['step_seconds'] / r['step_seconds']:.2f}" for peer in peers(results)]
         rows.append([variant.name, variant.storage, variant.perturbation.capitalize(), seconds(r["forward_seconds"]),
                      seconds(r["step_seconds"]), f"{r['step_over_forwards']:.2f}", seconds(r["update_seconds"]),
                      gigabytes(r["peak_rss_bytes"]), *speeds])
@@ -87,7 +99,7 @@ def results_table(results: dict[Variant, dict]) -> str:
 
 def conditions(results: dict[Variant, dict], rounds: int) -> str:
     ours = next(r for variant, r in results.items() if variant.ours)
-    peer = results[PEERS[0]]
+    peer = results[peers(results)[0]]
     threads = f"{ours['threads']} thread" + ("s" if ours["threads"] != 1 else "")
     return (f"{ours['model']} ({ours['parameters'] / 1e6:.1f} million weights, all trained), batches of "
             f"{ours['batch']} x {ours['tokens']} tokens, {threads} of {ours['processor']}. Medians of {rounds} rounds "
@@ -110,6 +122,8 @@ def parse() -> argparse.Namespace:
                         help="an interpreter that has torch and transformers (default: this one)")
     parser.add_argument("--model", default="roberta-large", metavar="NAME|DIR",
                         help="a name or directory that both programs know (default: %(default)s)")
+    parser.add_argument("--bits", default="all", choices=("all", "32", "16"),
+                        help="only weights of so many bits (default: all)")
     parser.add_argument("--batch", default=8, type=positive, metavar="B", help="sequences (default: 8)")
     parser.add_argument("--tokens", default=64, type=positive, metavar="T", help="of each (default: 64)")
     parser.add_argument("--threads", default="0", metavar="N", help="0 for as many as the machine has (default)")
@@ -118,24 +132,26 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="also write the figures of every run")
     parser.add_argument("--write", nargs="?", const=HERE, type=Path, metavar="DIR",
                         help="put table and chart into README.md and step.svg of DIR (default: beside this script)")
+    parser.add_argument("--section", default="compare", metavar="NAME", help="of README.md (default: %(default)s)")
     return parser.parse_args()
 
 
 def main() -> None:
     options = parse()
     # before minutes are spent
-    around = around_section(options.write / "README.md", "compare") if options.write else None
+    around = around_section(options.write / "README.md", options.section) if options.write else None
     runs = run_all(options)
     if options.json:
-        every = [figures for variant in VARIANTS for figures in runs[variant]]
+        every = [figures for each in runs.values() for figures in each]
         Path(options.json).write_text(json.dumps(every, indent=2) + "\n", encoding="utf-8")
     results = {variant: medians(each) for variant, each in runs.items()}
     section = conditions(results, options.rounds) + "\n\n" + results_table(results)
     print(section)
     if around:
-        image = "![Seconds of a step by program, weights and directions](step.svg)"
+        picture = "step.svg" if options.section == "compare" else f"{options.section}.svg"
+        image = f"![Seconds of a step by program, weights and directions]({picture})"
         (options.write / "README.md").write_text(f"\n\n{image}\n\n{section}\n\n".join(around), encoding="utf-8")
-        (options.write / "step.svg").write_text(step_chart(results), encoding="utf-8")
+        (options.write / picture).write_text(step_chart(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@
 namespace examples {
 
 struct CausalOptions : ClassifierOptions {
-  std::string answer;          ///< template; with it, only answers are predicted
-  std::string where;           ///< COLUMN=VALUE of the rows to use
-  std::int64_t train_size = 0; ///< 0: all that is left
-  std::int64_t min_tokens = 2; ///< shorter texts are left out
-  std::int64_t overlap = 0;    ///< of the windows over a text file
+  std::string answer;               ///< template; with it, only answers are predicted
+  std::int64_t write_answers = 100; ///< to so many of the test's questions
+  std::string where;                ///< COLUMN=VALUE of the rows to use
+  std::int64_t train_size = 0;      ///< 0: all that is left
+  std::int64_t min_tokens = 2;      ///< shorter texts are left out
+  std::int64_t overlap = 0;         ///< of the windows over a text file
   std::string adapter = "none";
   std::int64_t prefix_tokens = 5; ///< as in MeZO
   std::int64_t lora_rank = 8;     ///< this and the next two as in MeZO
@@ -95,6 +96,18 @@ inline void add_causal_data(CLI::App& app, CausalOptions& o) {
       ->type_name("N");
 }
 
+inline void add_loss(CLI::App& app, CausalOptions& o) {
+  app.option_defaults()->group("Training");
+  app.add_option("--loss", o.loss,
+                 "What --steps make small: cross-entropy of the tokens, or with --answer what has no "
+                 "gradient, the misses in exact-match or answer-f1 of the answers that the model writes to "
+                 "the questions of a batch (with a larger --epsilon and --batch). Writing costs up to a "
+                 "forward pass for each token of the longest answer")
+      ->check(one_of({"cross-entropy", "exact-match", "answer-f1"}))
+      ->capture_default_str()
+      ->type_name("KIND");
+}
+
 inline void add_adapter(CLI::App& app, CausalOptions& o) {
   app.option_defaults()->group("Training");
   app.add_option("--adapter", o.adapter,
@@ -126,6 +139,13 @@ inline void add_adapter(CLI::App& app, CausalOptions& o) {
 
 inline void add_sample(CLI::App& app, CausalOptions& o) {
   app.option_defaults()->group("Results");
+  app.add_option("--write-answers", o.write_answers,
+                 "With --answer: an evaluation also lets the model write answers, to the first N questions "
+                 "of the test, and compares them by exact match and F1 over words, as SQuAD does. They come "
+                 "token by token, so take fewer for a large model with --eval-every; 0 for none")
+      ->check(whole_number(0, most_examples))
+      ->capture_default_str()
+      ->type_name("N");
   app.add_option("--prompt", o.prompt_for_sample, "What the sample before and after the training continues")
       ->type_name("TEXT");
   app.add_option("--sample-tokens", o.sample_tokens, "Tokens of the sample; 0 for none")
@@ -156,6 +176,7 @@ inline bool parse(int argc, char** argv, CausalOptions& options, int& status) {
   app.option_defaults()->take_last();
   detail::add_causal_data(app, options);
   detail::add_training(app, options);
+  detail::add_loss(app, options);
   add_method(app, options.method);
   detail::add_adapter(app, options);
   detail::add_machine(app, options, true);

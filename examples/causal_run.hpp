@@ -85,7 +85,7 @@ int run_objective(CausalOptions const& o, char const* program, Model& model, std
   TrainingRun run(
       o, program, model, objective, perturbation, task.train, runtime,
       [&] { return describe_run(o, program, task); },
-      [&] { return task.evaluate(model, runtime, perturbation); });
+      [&] { return task.evaluate(model, runtime, perturbation); }, {}, task.figures());
   print_model(o, "OPT", model, trained);
   frozen.print(std::cout);
   std::cout << "data     " << task.train.size() << " texts to train on, " << task.test().size()
@@ -116,7 +116,10 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
   auto const& perturbation = directions.perturbation();
   check_activations(o, model, task.objective, perturbation, task.train, task.test(), runtime);
   if constexpr (pl::train::TakesBottom<typename Task::Objective, Model>) {
-    FrozenLayers frozen(o, model, task.objective, task.train, {}, runtime.workspace().capacity_bytes());
+    FrozenLayers frozen;
+    if (o.loss == "cross-entropy") { // what a model writes is not known before
+      frozen = FrozenLayers(o, model, task.objective, task.train, {}, runtime.workspace().capacity_bytes());
+    }
     pl::train::OnFrozenBottom const objective(task.objective, frozen.train());
     return run_objective(o, program, model, trained, tokenizer, task, objective, perturbation, frozen,
                          runtime);

@@ -5,6 +5,7 @@
 
 #include "causal_data.hpp"
 #include "result_files.hpp"
+#include "text_objective.hpp"
 #include "training_run.hpp"
 #include <pocketllm/pocketllm.hpp>
 
@@ -16,21 +17,21 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace examples {
 
-using Tokenizer = pl::text::AnyTokenizer;
-
 /// Every token of texts, or of answers to questions.
 class TextTask {
 public:
-  using Objective = pl::train::NextTokenLoss;
+  using Objective = TextObjective;
 
   TextTask(CausalOptions const& o, Tokenizer const& tokenizer, std::size_t max_tokens)
-      : o_(o), tokenizer_(tokenizer), max_tokens_(max_tokens), template_(unescape(o.prompt)) {
+      : o_(o), tokenizer_(tokenizer), max_tokens_(max_tokens), template_(unescape(o.prompt)),
+        form_(tokenizer) {
     if (!o.answer.empty()) {
       answers_.emplace(tokenizer, template_, unescape(o.answer), max_tokens);
     }
@@ -43,10 +44,16 @@ public:
       for (std::size_t const i : parts.test) {
         test_.examples.push_back(all.examples[i]);
         test_.shown.push_back(all.shown[i]);
-        test_.questions.push_back(all.questions[i]);
       }
     } else {
       test_ = read(o.test_data);
+    }
+    if (answers_) {
+      form_.add(train);
+      form_.add(test_.examples);
+    }
+    if (o.loss != "cross-entropy") {
+      objective = Objective({form_, pl::train::answer_score(o.loss)});
     }
   }
 
@@ -55,33 +62,62 @@ public:
 
   [[nodiscard]] std::vector<Objective::Example> const& test() const noexcept { return test_.examples; }
   [[nodiscard]] std::string describe() const {
-    return answers_ ? pl::concat("prompt   ", o_.prompt, " + ", o_.answer, "  (the answer is predicted)\n")
-                    : "";
+    if (!answers_) {
+      return "";
+    }
+    std::size_t const written = to_answer().size(), all = test_.examples.size();
+    return pl::concat("prompt   ", o_.prompt, " + ", o_.answer, "  (the answer is predicted)\n",
+                      written == 0 ? ""
+                                   : pl::concat("answers  ", written < all ? "the first " : "all ", written,
+                                                " questions of the test are answered, in at most ",
+                                                form_.max_tokens(), " tokens each\n"));
+  }
+  [[nodiscard]] pl::train::MetricsLog::Of figures() const {
+    using Of = pl::train::MetricsLog::Of;
+    return to_answer().empty() ? Of::predictions : Of::answers;
   }
 
   /// What a sample continues: --prompt, or the first question of the test.
   [[nodiscard]] std::vector<std::int32_t> sample_prompt() const {
-    return answers_ && o_.prompt_for_sample.empty()
-               ? test_.questions.front()
-               : tokenizer_.encode_framed(unescape(o_.prompt_for_sample));
+    if (answers_ && o_.prompt_for_sample.empty()) {
+      auto const question = form_.question(test_.examples.front());
+      return {question.begin(), question.end()};
+    }
+    return tokenizer_.encode_framed(unescape(o_.prompt_for_sample));
   }
 
   template <class Model, class P>
   Score evaluate(Model const& model, pl::Runtime& runtime, P const& perturbation) {
     last_ = pl::train::evaluate_tokens(model, std::span<pl::train::NextTokenExample const>(test_.examples),
                                        evaluation_batch, runtime, perturbation);
-    return {.loss = last_.loss,
-            .words = pl::concat("perplexity ", pl::train::fixed(last_.perplexity(), 1), "  loss ",
-                                pl::train::fixed(last_.loss, 3))};
+    Score score{.loss = last_.loss,
+                .words = pl::concat("perplexity ", pl::train::fixed(last_.perplexity(), 1), "  loss ",
+                                    pl::train::fixed(last_.loss, 3))};
+    if (auto const questions = to_answer(); !questions.empty()) {
+      written_ = pl::train::evaluate_answers(model, form_, questions, runtime);
+      score.exact_match = written_.mean.exact;
+      score.answer_f1 = written_.mean.f1;
+      score.words = pl::concat("exact match ", percent(written_.mean.exact), "  F1 ",
+                               percent(written_.mean.f1), "  ", score.words);
+    }
+    return score;
   }
 
-  /// A line of JSON for each text: ln of its probability, how many tokens that is of, and the text.
+  /// A line of JSON for each text: ln of its probability, how many tokens that is of, and the text; of a
+  /// question that was answered the expected answer, the generated one, and how they match.
   void write_predictions(std::filesystem::path const& path) const {
     std::vector<nlohmann::ordered_json> lines;
     for (std::size_t i = 0; i < test_.examples.size(); ++i) {
-      lines.push_back({{"log_probability", last_.log_probabilities[i]},
-                       {"tokens", last_.tokens[i]},
-                       {"fields", test_.shown[i]}});
+      auto& line = lines.emplace_back();
+      line["log_probability"] = last_.log_probabilities[i];
+      line["tokens"] = last_.tokens[i];
+      if (i < written_.written.size()) {
+        line["expected"] = written_.expected[i];
+        line["generated"] = written_.written[i];
+        line["exact_match"] = written_.matches[i].exact;
+        line["f1"] = written_.matches[i].f1;
+      }
+      line["fields"] = test_.shown[i];
     }
     write_json_lines(path, lines);
   }
@@ -89,11 +125,16 @@ public:
 
   /// For the header of a journal.
   [[nodiscard]] pl::io::Json describe_objective() const {
-    return {{"name", answers_ ? "answer" : "text"},
-            {"template", o_.prompt},
-            {"answer", o_.answer},
-            {"max_tokens", max_tokens_},
-            {"overlap", o_.overlap}};
+    pl::io::Json json{{"name", answers_ ? "answer" : "text"},
+                      {"template", o_.prompt},
+                      {"answer", o_.answer},
+                      {"max_tokens", max_tokens_},
+                      {"overlap", o_.overlap}};
+    if (objective.writes()) {
+      json["loss"] = o_.loss;
+      json["answer_tokens"] = form_.max_tokens();
+    }
+    return json;
   }
   void add_examples(pl::train::ExamplesDigest& digest) const {
     for (Objective::Example const& example : train) {
@@ -106,17 +147,20 @@ private:
   struct Texts {
     std::vector<pl::train::NextTokenExample> examples;
     std::vector<nlohmann::ordered_json> shown;
-    std::vector<std::vector<std::int32_t>> questions; ///< empty ones for texts
   };
+
+  /// The questions of the test that an evaluation answers.
+  [[nodiscard]] std::span<pl::train::NextTokenExample const> to_answer() const {
+    std::size_t const most = answers_ ? static_cast<std::size_t>(o_.write_answers) : 0;
+    return std::span(test_.examples).first(std::min(most, test_.examples.size()));
+  }
 
   [[nodiscard]] Texts read(std::filesystem::path const& file) const {
     Texts texts;
-    auto const add = [&](pl::train::NextTokenExample example, nlohmann::ordered_json shown,
-                         std::vector<std::int32_t> question) {
+    auto const add = [&](pl::train::NextTokenExample example, nlohmann::ordered_json shown) {
       if (example.ids.size() >= static_cast<std::size_t>(o_.min_tokens)) {
         texts.examples.push_back(std::move(example));
         texts.shown.push_back(std::move(shown));
-        texts.questions.push_back(std::move(question));
       }
     };
     if (is_plain_text(file)) {
@@ -125,7 +169,7 @@ private:
       pl::train::CausalText const windows(tokenizer_, max_tokens_, static_cast<std::size_t>(o_.overlap));
       for (auto& window : windows.windows(pl::text::read_whole_file(file))) {
         std::string text = tokenizer_.decode(window.ids, true);
-        add(std::move(window), {{"text", std::move(text)}}, {});
+        add(std::move(window), {{"text", std::move(text)}});
       }
     } else {
       pl::train::CausalText const whole(tokenizer_, max_tokens_);
@@ -138,10 +182,7 @@ private:
         for (std::size_t f = 0; f < row.fields.size(); ++f) {
           shown[data.field_names[f]] = row.fields[f];
         }
-        auto question =
-            answers_ ? answers_->encode_question(fields, max_tokens_ / 4) : std::vector<std::int32_t>{};
-        add(answers_ ? answers_->encode(fields) : whole.encode(form.fill(fields)), std::move(shown),
-            std::move(question));
+        add(answers_ ? answers_->encode(fields) : whole.encode(form.fill(fields)), std::move(shown));
       }
     }
     pl::require(!texts.examples.empty(), file.string(), ": no text of ", o_.min_tokens, " tokens or more");
@@ -153,8 +194,10 @@ private:
   std::size_t max_tokens_;
   std::string template_;
   std::optional<pl::train::AnswerLoss<Tokenizer>> answers_;
+  pl::train::AnswerForm<Tokenizer> form_;
   Texts test_;
   pl::train::TokenEvaluation last_;
+  pl::train::AnswerEvaluation written_;
 };
 
 /// Classes that stand behind the prompt as texts.
@@ -191,6 +234,7 @@ public:
     }
     return text + ")\n";
   }
+  [[nodiscard]] pl::train::MetricsLog::Of figures() const { return pl::train::MetricsLog::Of::predictions; }
   [[nodiscard]] std::vector<std::int32_t> sample_prompt() const {
     return o_.prompt_for_sample.empty() ? test_.front().ids
                                         : tokenizer_.encode_framed(unescape(o_.prompt_for_sample));

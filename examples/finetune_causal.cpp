@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   return examples::run_program(
       "finetune_causal", "try a smaller --batch or --max-tokens, or a --storage of fewer bits", [&] {
         examples::settle(options.phone, options.threads);
+        examples::check_loss(options);
         return options.label_words.empty()
                    ? examples::run_causal<examples::TextTask, true>(options, "finetune_causal")
                    : examples::run_causal<examples::ChoiceTask, true>(options, "finetune_causal");

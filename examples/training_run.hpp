@@ -30,6 +30,7 @@ namespace examples {
 struct Score {
   double loss = 0.0;
   std::optional<double> accuracy = {}, macro_f1 = {};
+  std::optional<double> exact_match = {}, answer_f1 = {}; ///< of written answers
   std::string words;
 };
 
@@ -143,13 +144,13 @@ public:
   TrainingRun(ClassifierOptions const& options, std::string program, Model& model, Objective const& objective,
               P const& perturbation, Examples const& examples, pocketllm::Runtime& runtime,
               std::function<pocketllm::train::RunDescription()> description, std::function<Score()> evaluate,
-              Team team = {})
+              Team team = {}, pocketllm::train::MetricsLog::Of figures = {})
       : o_(options), program_(std::move(program)), model_(model), objective_(objective),
         perturbation_(perturbation), examples_(examples), runtime_(runtime),
         description_(std::move(description)), evaluate_(std::move(evaluate)), team_(team) {
     if (!o_.metrics.empty()) {
       using Open = pocketllm::train::MetricsLog::Open;
-      log_.emplace(o_.metrics, o_.journal.resume ? Open::append : Open::replace);
+      log_.emplace(o_.metrics, o_.journal.resume ? Open::append : Open::replace, figures);
     }
   }
 
@@ -248,7 +249,9 @@ private:
          .seconds = pocketllm::train::steady_seconds() - began_,
          .eval_loss = score.loss,
          .accuracy = score.accuracy,
-         .macro_f1 = score.macro_f1});
+         .macro_f1 = score.macro_f1,
+         .exact_match = score.exact_match,
+         .answer_f1 = score.answer_f1});
     if (score.accuracy) {
       curve_.accuracies.push_back({static_cast<double>(step), *score.accuracy});
     }
@@ -333,7 +336,9 @@ private:
          .seconds = pocketllm::train::steady_seconds() - began_,
          .eval_loss = {},
          .accuracy = {},
-         .macro_f1 = {}});
+         .macro_f1 = {},
+         .exact_match = {},
+         .answer_f1 = {}});
     if (o_.eval_every != 0 && done % static_cast<std::uint64_t>(o_.eval_every) == 0) {
       progress.note(pocketllm::concat("step ", done, "  ", test(done).words));
     }

@@ -31,6 +31,7 @@
 #include <pocketllm/models/class_head.hpp>
 #include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/generate.hpp>
+#include <pocketllm/models/generate_batch.hpp>
 #include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/prefixed.hpp>
 #include <pocketllm/models/roberta.hpp>
@@ -98,3 +99,4 @@
 #include <pocketllm/train/team.hpp>
 #include <pocketllm/train/terminal.hpp>
 #include <pocketllm/train/trainer.hpp>
+#include <pocketllm/train/written_answers.hpp>

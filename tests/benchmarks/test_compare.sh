@@ -38,6 +38,21 @@ check 'twelve runs' "$python" -c 'import json; assert len(json.load(open("runs.j
 check 'the chart is XML' "$python" -c 'import xml.dom.minidom as x; x.parse("step.svg")'
 [ "$(grep -c 'class="ours"' step.svg)" -ge 4 ] || complain 'not a bar for each of our variants'
 
+# Another model, of which only some variants are measured, beside the first.
+printf '<!-- opt:begin -->\n<!-- opt:end -->\n' >>README.md
+cp README.md first.md
+cp step.svg first.svg
+compare --write . --bits 32 --section opt --json runs.json
+[ "$code" -eq 0 ] || complain "exit code $code"
+[ "$(grep -c '^| pocketllm \|^| PyTorch ' README.md)" -eq 9 ] || complain 'not three rows more'
+check 'the first section stays' sh -c 'n=$(grep -n "compare:end" first.md | cut -d: -f1)
+  head -n "$n" first.md >a; head -n "$n" README.md >b; cmp a b'
+check 'of 32 bits' sh -c '! sed "1,/opt:begin/d" README.md | grep -q "f16"'
+check 'one peer' grep -q 'peak memory | times as fast as PyTorch fp32 |$' README.md
+check 'six runs' "$python" -c 'import json; assert len(json.load(open("runs.json"))) == 6'
+check 'a chart of its own' "$python" -c 'import xml.dom.minidom as x; x.parse("opt.svg")'
+check 'the first chart stays' cmp step.svg first.svg
+
 echo 'no markers' >README.md
 compare --write .
 [ "$code" -eq 1 ] || complain "exit code $code without markers"

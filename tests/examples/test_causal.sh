@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# finetune_causal on texts, answers and choices, with a prefix, and what generate makes of the results.
+# finetune_causal on texts and choices, with a prefix, and what generate makes of the results.
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/causal.sh"
 number='-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?'
@@ -9,7 +9,8 @@ for flag in --help -h; do
   expect_success 'Fine-tunes a causal language model'
 done
 [ -z "$(grep -E '.{81}' out.txt)" ] || complain 'a line is wider than 80 columns'
-for option in --model --data --where --template --answer --label-words --steps --storage --adapter --prompt; do
+for option in --model --data --where --template --answer --label-words --steps --loss --storage --adapter --write-answers \
+  --prompt; do
   [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
 done
 
@@ -62,16 +63,6 @@ write_texts --steps 0 --model merged
 cut -f2 "$data" | head -n 100 >notes.txt
 run --model "$opt" --data notes.txt --max-tokens 24 --overlap 8 --test-size 4 --steps 1 --batch 4
 expect_success 'to train on, 4 to test on'
-
-# Answers.
-for word in who what where why; do
-  printf '{"question":"%s is it?","answer":"It is %s"}\n' "$word" "$word"
-done >pairs.jsonl
-run --model "$opt" --data pairs.jsonl --text-column question --text-column answer --test-size 2 --batch 2 \
-  --template 'Question: {question}\nAnswer:' --answer ' {answer}' --steps 20 --learning-rate 1e-4 --predictions q.jsonl
-expect_success 'the answer is predicted'
-check 'it learns' [ "$(sed -n 's/^after .*loss //p' out.txt)" != "$(sed -n 's/^before .*loss //p' out.txt)" ]
-[ "$(wc -l <q.jsonl)" -eq 2 ] || complain 'not two predictions'
 
 # Choices, by either program with the same result.
 run --model "$opt" --data "$data" --text-column SMS --label-column Label --template '{text} This message is ' \

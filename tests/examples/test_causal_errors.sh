@@ -35,6 +35,15 @@ expect_early_error 1 'notes.txt: is one text; --answer and --where need a table'
 run --model "$opt" --data notes.txt --max-tokens 8 --overlap 8
 expect_early_error 1 'windows of 8 tokens with an overlap of 8 leave nothing to predict; make them longer'
 
+write_texts --loss answer-f1
+expect_early_error 1 '--loss answer-f1: is of answers that the model writes to questions; give --answer, or train on'
+write_texts --label-words ham=a,spam=b --label-column Label --loss exact-match
+expect_early_error 1 '--loss exact-match: is of answers'
+write_texts --loss f1
+expect_early_error 2 '--loss: f1 not in {cross-entropy,exact-match,answer-f1}'
+answer_questions "$data" --model "$opt" --loss answer-f1 --answer ''
+expect_early_error 1 '--loss answer-f1: is of answers'
+
 write_texts --storage i8
 expect_early_error 1 'weights of 8 bits are a base that stays as it is; train an adapter'
 write_texts --merge

@@ -39,6 +39,28 @@ TEST_CASE("CSV has a header and empty cells, and each row is on disk at once") {
   CHECK(folder.read("log.csv") == header + "1,0.1,1e-06,2.0,,,\n2,nan,1e-06,-inf,,0.3333333333333333,\n");
 }
 
+TEST_CASE("CSV has columns for written answers where there are such, and keeps those it has") {
+  test::TemporaryFolder const folder;
+  using Open = MetricsLog::Open;
+  MetricsRow row = step_row(3);
+  row.exact_match = 0.25;
+  row.answer_f1 = 0.5;
+  std::string const common = "step,loss,learning_rate,seconds,eval_loss,accuracy,macro_f1";
+  auto const path = folder.path() / "answers.csv";
+  MetricsLog(path, Open::replace, MetricsLog::Of::answers).append(row);
+  std::string const with = common + ",exact_match,answer_f1\n3,0.1,1e-06,2.0,,,,0.25,0.5\n";
+  CHECK(folder.read("answers.csv") == with);
+  MetricsLog(path, Open::append).append(row);
+  CHECK(folder.read("answers.csv") == with + "3,0.1,1e-06,2.0,,,,0.25,0.5\n");
+  auto const other = folder.path() / "other.csv";
+  MetricsLog(other).append(row);
+  MetricsLog(other, Open::append, MetricsLog::Of::answers).append(row);
+  CHECK(folder.read("other.csv") == common + "\n3,0.1,1e-06,2.0,,,\n3,0.1,1e-06,2.0,,,\n");
+  MetricsLog(folder.path() / "log.jsonl").append(row);
+  CHECK(folder.read("log.jsonl") == "{\"step\":3,\"loss\":0.1,\"learning_rate\":1e-06,\"seconds\":2.0,"
+                                    "\"exact_match\":0.25,\"answer_f1\":0.5}\n");
+}
+
 TEST_CASE("JSON lines leave out what was not measured, and have null for what is not a number") {
   test::TemporaryFolder const folder;
   MetricsLog log(folder.path() / "log.jsonl");

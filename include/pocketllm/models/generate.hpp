@@ -38,19 +38,26 @@ struct GenerateOptions {
   std::function<bool(std::int32_t)> on_token = {};
 };
 
+/// Tokens that the model has positions for behind `prompt`. Throws Error for an empty prompt and for one that
+/// leaves no position.
+template <class Model>
+[[nodiscard]] std::size_t room_behind(Model const& model, std::span<std::int32_t const> prompt) {
+  std::size_t const most = model.config().max_tokens();
+  require(!prompt.empty(), "generation: the prompt has no tokens");
+  require(prompt.size() < most, "generation: the prompt of ", prompt.size(),
+          " tokens leaves no room; the model has positions for ", most);
+  return most - prompt.size();
+}
+
 /// The tokens that the model adds behind `prompt`. Throws Error for an empty prompt and for one that leaves
 /// no position.
 template <TextGenerator Model>
 [[nodiscard]] std::vector<std::int32_t> generate(Model const& model, std::span<std::int32_t const> prompt,
                                                  GenerateOptions const& options, Runtime& runtime) {
-  std::size_t const most = model.config().max_tokens();
-  require(!prompt.empty(), "generation: the prompt has no tokens");
-  require(prompt.size() < most, "generation: the prompt of ", prompt.size(),
-          " tokens leaves no room; the model has positions for ", most);
-  KeyValueCache cache = model.make_cache(std::min(most, prompt.size() + options.max_tokens));
+  std::size_t const wanted = std::min(options.max_tokens, room_behind(model, prompt));
+  KeyValueCache cache = model.make_cache(prompt.size() + wanted);
   std::vector<std::int32_t> added;
   std::vector<std::int32_t> next(prompt.begin(), prompt.end());
-  std::size_t const wanted = std::min(options.max_tokens, most - prompt.size());
   while (added.size() < wanted) {
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> const scores = model.read(cache, next, runtime);

@@ -111,6 +111,17 @@ public:
     return scores;
   }
 
+  /// The word with the highest score behind each of the tokens `rows`, ascending: [lanes * rows], lane after
+  /// lane. Scores of all words are never held at once.
+  template <random::Perturbation P>
+  [[nodiscard]] std::vector<std::int32_t>
+  likeliest_words(CausalBatch const& batch, std::span<std::size_t const> rows, random::Perturbed<P> const& at,
+                  Runtime& runtime, Past const& past = {}) const {
+    Workspace::Frame const frame(runtime.workspace());
+    Lanes<float> const h = hidden_at(batch, rows, at, runtime, past);
+    return models::likeliest_words(Lanes<float const>(h), head(), at, runtime);
+  }
+
   /// A cache for reading up to `capacity` tokens of one sequence. Throws Error when there are no positions
   /// for so many.
   [[nodiscard]] KeyValueCache make_cache(std::size_t capacity) const {

@@ -76,6 +76,14 @@ public:
     return model_.log_probabilities(batch, targets, at, runtime, past(at, runtime));
   }
 
+  template <random::Perturbation P>
+  [[nodiscard]] std::vector<std::int32_t>
+  likeliest_words(CausalBatch const& batch, std::span<std::size_t const> rows, random::Perturbed<P> const& at,
+                  Runtime& runtime) const {
+    Workspace::Frame const frame(runtime.workspace());
+    return model_.likeliest_words(batch, rows, at, runtime, past(at, runtime));
+  }
+
   /// A cache in which the prefix stands, with room for `capacity` tokens behind it.
   [[nodiscard]] KeyValueCache make_cache(std::size_t capacity) const {
     KeyValueCache cache = model_.make_cache(capacity + prefix_.rows());

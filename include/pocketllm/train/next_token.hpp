@@ -43,6 +43,13 @@ struct NextTokenExample {
   std::size_t first = 1;
 };
 
+/// Throws Error for an example, number `index` of some, without a token to predict.
+inline void require_token_to_predict(NextTokenExample const& example, std::size_t index) {
+  require(example.first >= 1 && example.first < example.ids.size(), "example ", index, ": ",
+          example.ids.size(), " tokens, of which none from number ", example.first,
+          " on can be predicted from one before");
+}
+
 /// The mean of -ln p over all tokens to be predicted in a batch, each counting the same.
 class NextTokenLoss {
 public:
@@ -60,9 +67,7 @@ public:
     Batch batch;
     for (std::size_t const index : indices) {
       Example const& example = examples[index];
-      require(example.first >= 1 && example.first < example.ids.size(), "example ", index, ": ",
-              example.ids.size(), " tokens, of which none from number ", example.first,
-              " on can be predicted from one before");
+      require_token_to_predict(example, index);
       std::size_t const begin = batch.tokens.tokens();
       batch.tokens.add(std::span(example.ids).first(example.ids.size() - 1));
       for (std::size_t i = example.first; i < example.ids.size(); ++i) {
