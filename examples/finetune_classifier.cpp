@@ -78,6 +78,9 @@ int run_task(Options const& o) {
             << (o.test_data.empty() ? ", none twice" : "") << '\n'
             << task.description() << std::flush;
   run.interruptibly([&](auto const& stop) { task.start(train, o, perturbation, stop, runtime); });
+  if (o.steps > 0 && !o.journal.file.empty() && Team().rank() == 0) {
+    task.keep_start(o.journal.file);
+  }
   run.before();
   run.train([&] { task.save(o.out, o.model); });
   run.after();
