@@ -2,6 +2,7 @@
 // The two ways in which finetune_classifier classifies: by label words in a prompt, or by a head.
 #pragma once
 
+#include "head_start.hpp"
 #include "labelled_data.hpp"
 #include "sentence_encoder.hpp"
 #include <pocketllm/pocketllm.hpp>
@@ -72,6 +73,7 @@ public:
   template <class P>
   void start(Examples const&, ClassifierOptions const&, P const&, pocketllm::train::StopCondition const&,
              pocketllm::Runtime&) {}
+  void keep_start(std::filesystem::path const&) {}
 
   void save(std::filesystem::path const& directory, std::filesystem::path const& source) const {
     pocketllm::io::save(model, directory, {source, {}});
@@ -149,9 +151,10 @@ public:
 
   /// For the header of a journal.
   [[nodiscard]] pocketllm::io::Json describe_objective(ClassifierOptions const& o) const {
-    return {{"name", "classification-head"},
+    return {{"name", head_objective},
             {"classes", names_},
             {"start", new_head_ ? o.head_start : "saved"},
+            {"pooling", model.config().pooling == pocketllm::models::Pooling::mean ? "mean" : "cls"},
             {"head_steps", o.head_steps},
             {"max_tokens", std::min(static_cast<std::size_t>(o.max_tokens), model.config().max_tokens())}};
   }
@@ -186,12 +189,15 @@ public:
     head.copy_to(model.class_layer());
   }
 
+  /// What a replay of the journal needs beside the model of --model.
+  void keep_start(std::filesystem::path const& journal) {
+    if (new_head_) {
+      keep_head_start(journal, model);
+    }
+  }
+
   void save(std::filesystem::path const& directory, std::filesystem::path const& source) const {
-    bool const mean = model.config().pooling == pocketllm::models::Pooling::mean;
-    std::string const family(Model::names.class_name);
-    pocketllm::io::save_classifier(model, directory, {source, {}},
-                                   {family + (mean ? "Model" : "ForSequenceClassification"), names_,
-                                    pocketllm::models::pooling_key, mean ? "mean" : ""});
+    save_with_classes(model, names_, directory, source);
   }
 
 private:

@@ -82,6 +82,9 @@ int run_task(Options const& o) {
   run.interruptibly([&](auto const& stop) { task.start(train, o, perturbation, stop, runtime); });
   if (o.steps > 0) {
     directions.begin(task.model);
+    if (!o.journal.file.empty() && Team().rank() == 0) {
+      task.keep_start(o.journal.file);
+    }
   }
   run.before();
   run.train([&] { task.save(o.out, o.model); });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes a fine-tuned model again, from its base and the journal of its training: replay --help
 #include "command_line.hpp"
+#include "head_start.hpp"
 #include "help_text.hpp"
 #include "model_types.hpp"
 #include <pocketllm/pocketllm.hpp>
@@ -17,7 +18,7 @@ namespace pl = pocketllm;
 namespace {
 
 struct Options {
-  std::filesystem::path model, out;
+  std::filesystem::path model, out, head;
   std::vector<std::filesystem::path> journals;
   std::int64_t steps = std::numeric_limits<std::int64_t>::max();
   std::int64_t threads = 0;
@@ -45,6 +46,10 @@ bool parse(int argc, char** argv, Options& o, int& status) {
   app.add_option("--out", o.out,
                  "Directory for the fine-tuned model, or for the LoRA terms if those were trained")
       ->type_name("DIR");
+  app.add_option("--head", o.head,
+                 "The start of a head that the run put on the model (default: FILE.head.safetensors, "
+                 "which the run wrote beside the journal)")
+      ->type_name("FILE");
   app.add_option("--steps", o.steps, "Only those before step N of the last journal (default: all)")
       ->check(examples::whole_number(0, std::numeric_limits<std::int64_t>::max()))
       ->type_name("N");
@@ -123,17 +128,41 @@ void replay_one(Options const& o, Model& model, pl::io::Journal const& journal, 
   }
 }
 
+/// The model that the first run began with.
+template <class Model>
+Model base_model(Options const& o, pl::io::Journal const& journal) {
+  if constexpr (requires(Model model) { model.class_layer(); }) {
+    if (examples::began_with_new_head(journal)) {
+      return examples::load_with_head<Model>(
+          o.model, journal, o.head.empty() ? examples::head_start_file(o.journals.front()) : o.head);
+    }
+  }
+  return pl::io::load<Model>(o.model);
+}
+
+/// Writes what was made to --out.
+template <class Model>
+void save(Options const& o, Model const& model, pl::io::Journal const& journal) {
+  if constexpr (requires(Model own) { own.class_layer(); }) {
+    if (examples::began_with_new_head(journal)) {
+      auto const& names = journal.header().json().at("objective").at("classes");
+      return examples::save_with_classes(model, names.get<std::vector<std::string>>(), o.out, o.model);
+    }
+  }
+  pl::io::save(model, o.out, {o.model, {}});
+}
+
 template <class Model>
 void replay_all(Options const& o, std::vector<pl::io::Journal> const& journals) {
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  auto model = pl::io::load<Model>(o.model);
+  Model model = base_model<Model>(o, journals.front());
   for (pl::io::Journal const& journal : journals) {
     bool const last = &journal == &journals.back();
     replay_one(o, model, journal, last ? static_cast<std::uint64_t>(o.steps) : pl::train::StepRange{}.end,
                runtime);
   }
   if (!o.out.empty()) {
-    pl::io::save(model, o.out, {o.model, {}});
+    save(o, model, journals.front());
     std::cout << "model in " << o.out.string() << '\n';
   }
 }

@@ -12,7 +12,7 @@ for journal in "$data"/*.journal; do
     done
   done
 done
-[ "$(ls "$data"/*.journal | wc -l)" -eq 6 ] || complain 'not six journals'
+[ "$(ls "$data"/*.journal | wc -l)" -eq 8 ] || complain 'not eight journals'
 
 # A model, and one of fewer steps.
 journal=$data/f16-gaussian.journal
@@ -28,6 +28,20 @@ run --model all --journal "$journal"
 expect_error 1 'is of a run that began with other weights: their digest is blake3:'
 run --model "$model" --journal "$model/config.json"
 expect_early_error 1 'config.json: is not a journal of pocketllm'
+
+# Folded, low-rank steps give other roundings and nothing else; the rest is as without --fold.
+folds() {
+  run --model "$model" --journal "$data/$1.journal" --out exact
+  run --model "$model" --journal "$data/$1.journal" --fold --out folded
+  expect_success 'model in folded'
+  cmp -s exact/model.safetensors folded/model.safetensors
+}
+folds f32-low-rank && complain 'nothing was folded'
+folds f32-gaussian || complain 'other weights without low-rank directions'
+run --model "$model" --journal "$data/f32-low-rank.journal" --fold --verify
+expect_early_error 2 '--fold excludes --verify'
+run --model "$model" --journal "$data/f32-low-rank.journal" --journal "$data/f32-low-rank.journal" --fold
+expect_early_error 1 '--fold: only one journal can be folded'
 
 # What inspect says of it.
 program=$(dirname "$program")/inspect

@@ -75,14 +75,39 @@ std::size_t updates(tensor::Tensor<T>& w, Kind kind, std::span<tensor::UpdateTer
   return weights;
 }
 
+/// z of low rank whose factors nobody knows of.
+struct ElementByElement {
+  static constexpr std::string_view name = "element-by-element";
+  random::LowRank directions;
+  template <class Arch>
+  void fill(random::Stream stream, std::size_t row, std::size_t block, std::size_t count,
+            float* out) const noexcept {
+    directions.fill<Arch>(stream, row, block, count, out);
+  }
+};
+static_assert(!random::Factored<ElementByElement>);
+
+template <class T>
+void low_rank_updates(tensor::Tensor<T>& w, std::uint32_t rank, bool by_factors,
+                      std::span<tensor::UpdateTerms const> list, Runtime& runtime) {
+  auto const done = [](std::size_t) {};
+  if (by_factors) {
+    tensor::update_in_order<A>(w, random::LowRank{rank}, list, runtime, done);
+  } else {
+    tensor::update_in_order<A>(w, ElementByElement{{rank}}, list, runtime, done);
+  }
+}
+
 } // namespace
 
 extern KernelTable const POCKETLLM_ARCH_SYMBOL(kernels);
 KernelTable const POCKETLLM_ARCH_SYMBOL(kernels){
     simd::has_fma<A>,
-    {product<float>, chain<float>, low_rank<float>, row<float>, update<float>, updates<float>},
-    {product<f16>, chain<f16>, low_rank<f16>, row<f16>, update<f16>, updates<f16>},
-    {product<bf16>, chain<bf16>, low_rank<bf16>, row<bf16>, update<bf16>, updates<bf16>},
-    {product<i8>, chain<i8>, low_rank<i8>, row<i8>, update<i8>, updates<i8>},
-    {product<i4>, chain<i4>, low_rank<i4>, row<i4>, update<i4>, updates<i4>},
+    {product<float>, chain<float>, low_rank<float>, row<float>, update<float>, updates<float>,
+     low_rank_updates<float>},
+    {product<f16>, chain<f16>, low_rank<f16>, row<f16>, update<f16>, updates<f16>, low_rank_updates<f16>},
+    {product<bf16>, chain<bf16>, low_rank<bf16>, row<bf16>, update<bf16>, updates<bf16>,
+     low_rank_updates<bf16>},
+    {product<i8>, chain<i8>, low_rank<i8>, row<i8>, update<i8>, updates<i8>, low_rank_updates<i8>},
+    {product<i4>, chain<i4>, low_rank<i4>, row<i4>, update<i4>, updates<i4>, low_rank_updates<i4>},
 };

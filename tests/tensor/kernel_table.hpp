@@ -10,6 +10,7 @@
 #include <pocketllm/tensor/tensor.hpp>
 #include <pocketllm/tensor/update.hpp>
 
+#include <cstdint>
 #include <span>
 
 enum class Kind { gaussian, rademacher };
@@ -35,6 +36,10 @@ struct StorageKernels {
   /// Several in one visit; returns the number of weights that were said to be done.
   std::size_t (*updates)(Tensor& w, Kind kind, std::span<pocketllm::tensor::UpdateTerms const> updates,
                          pocketllm::Runtime& runtime);
+  /// The same along directions of low rank, made from their factors or element by element.
+  void (*low_rank_updates)(Tensor& w, std::uint32_t rank, bool by_factors,
+                           std::span<pocketllm::tensor::UpdateTerms const> updates,
+                           pocketllm::Runtime& runtime);
 };
 
 struct KernelTable {

@@ -19,6 +19,10 @@ namespace pocketllm::tensor::kernel {
 
 inline constexpr std::size_t rows_of_factored_piece = 32; ///< at most
 
+/// Columns of all U and of all V that a thread keeps, and the floats that they take.
+inline constexpr std::size_t most_u = 256, most_v = 32;
+inline constexpr std::size_t factor_floats = most_u * rows_of_factored_piece + most_v * random::block_cols;
+
 /// Some whole rows of a matrix.
 template <class T, class P>
 struct FactoredPiece {
@@ -34,6 +38,10 @@ struct FactoredPiece {
 template <class A, class T, random::Factored P>
 class FactoredUpdates {
 public:
+  /// `memory` has factor_floats.
+  explicit FactoredUpdates(float* memory) noexcept
+      : u_(memory), v_(memory + most_u * rows_of_factored_piece) {}
+
   /// Takes as many of `updates`, from the first one on, as there is room for; 0 when the first one has to be
   /// made without this.
   [[nodiscard]] std::size_t take(FactoredPiece<T, P> const& piece,
@@ -56,7 +64,7 @@ public:
       std::size_t const count = std::min(random::block_cols, piece.cols - first);
       for (std::size_t i = 0; i < columns_count_; ++i) {
         float const* const v = piece.perturbation.template column_factors<A>({columns_[i], piece.key}, block);
-        std::copy_n(v, factors_ * random::block_cols, v_.data() + i * factors_ * random::block_cols);
+        std::copy_n(v, factors_ * random::block_cols, v_ + i * factors_ * random::block_cols);
       }
       for (std::size_t row = 0; row < piece.rows; ++row) {
         T* const w = piece.data + row * piece.cols + first;
@@ -67,19 +75,18 @@ public:
   }
 
 private:
-  static constexpr std::size_t most_u = 256, most_v = 32; ///< columns of all U and V that are kept
   static constexpr std::size_t most_steps = 256;
 
   /// One direction of an update, or all of it that share V.
   struct Slot {
-    float coefficient = 0.0F;
-    std::size_t columns = 0; ///< which V
+    float coefficient;
+    std::uint32_t columns; ///< which V
   };
   /// One update: the slots up to `end`, from the end of the one before.
   struct Step {
-    std::size_t end = 0;
-    float decay = 1.0F;
-    std::uint64_t rounding = 0;
+    std::uint32_t end;
+    float decay;
+    std::uint64_t rounding;
   };
 
   /// Makes room for an update, or leaves all as it was.
@@ -100,7 +107,8 @@ private:
       if (fits && !(update.folded && slot_of(v, slots_before) != slots_count_)) {
         fits = (slots_count_ + 1) * factors_ <= most_u;
         if (fits) {
-          slots_[slots_count_++] = {update.folded ? 1.0F : update.terms[i].coefficient, v};
+          slots_[slots_count_++] = {update.folded ? 1.0F : update.terms[i].coefficient,
+                                    static_cast<std::uint32_t>(v)};
         }
       }
     }
@@ -108,7 +116,8 @@ private:
       slots_count_ = slots_before, columns_count_ = columns_before;
       return false;
     }
-    steps_[steps_count_++] = {slots_count_, update.decay, detail::rounding_seed(update.terms)};
+    steps_[steps_count_++] = {static_cast<std::uint32_t>(slots_count_), update.decay,
+                              detail::rounding_seed(update.terms)};
     return true;
   }
 
@@ -126,7 +135,7 @@ private:
     return slot;
   }
   [[nodiscard]] float* u(std::size_t slot, std::size_t r) noexcept {
-    return u_.data() + (slot * factors_ + r) * rows_of_factored_piece;
+    return u_ + (slot * factors_ + r) * rows_of_factored_piece;
   }
 
   /// U of the newest update, whose slots are there.
@@ -156,8 +165,8 @@ private:
   /// z along a slot, of the vector from column j of the block.
   [[gnu::always_inline]] simd::f32<A> direction(std::size_t slot, std::size_t row,
                                                 std::size_t j) const noexcept {
-    float const* const u = u_.data() + slot * factors_ * rows_of_factored_piece + row;
-    float const* const v = v_.data() + slots_[slot].columns * factors_ * random::block_cols + j;
+    float const* const u = u_ + slot * factors_ * rows_of_factored_piece + row;
+    float const* const v = v_ + slots_[slot].columns * factors_ * random::block_cols + j;
     simd::f32<A> z = simd::splat<A>(u[0]) * simd::load<A>(v);
     for (std::size_t r = 1; r < factors_; ++r) {
       z = simd::fma<A>(simd::splat<A>(u[r * rows_of_factored_piece]),
@@ -195,8 +204,8 @@ private:
     std::array<simd::f32<A>, N> sum, z;
     sum.fill(simd::splat<A>(0.0F));
     for (; slot < step.end; ++slot) {
-      float const* const u = u_.data() + slot * factors_ * rows_of_factored_piece + row;
-      float const* const v = v_.data() + slots_[slot].columns * factors_ * random::block_cols + j;
+      float const* const u = u_ + slot * factors_ * rows_of_factored_piece + row;
+      float const* const v = v_ + slots_[slot].columns * factors_ * random::block_cols + j;
       for (std::size_t i = 0; i < N; ++i) {
         z[i] = simd::splat<A>(u[0]) * simd::load<A>(v + i * simd::width<A>);
       }
@@ -244,9 +253,9 @@ private:
   std::size_t factors_ = 0, steps_count_ = 0, slots_count_ = 0, columns_count_ = 0;
   std::array<Step, most_steps> steps_;
   std::array<Slot, most_u> slots_;
-  std::array<std::uint64_t, most_v + 1> columns_;        ///< the seeds of V
-  std::array<float, most_u * rows_of_factored_piece> u_; ///< [slots, factors, rows_of_factored_piece]
-  std::array<float, most_v * random::block_cols> v_;
+  std::array<std::uint64_t, most_v + 1> columns_; ///< the seeds of V
+  float* u_;                                      ///< [slots, factors, rows_of_factored_piece]
+  float* v_;                                      ///< [columns, factors, block_cols]
 };
 
 } // namespace pocketllm::tensor::kernel

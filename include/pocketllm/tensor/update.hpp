@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pocketllm/core/runtime.hpp>
+#include <pocketllm/core/workspace.hpp>
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/simd/kernel.hpp>
 #include <pocketllm/tensor/factored_update.hpp>
@@ -32,6 +33,7 @@ struct Update {
     bool vector; ///< of one dimension
     P const& perturbation;
     std::span<UpdateTerms const> updates;
+    float* memory = nullptr; ///< factor_floats of the thread's own, where factored()
 
     [[nodiscard]] std::size_t blocks_across() const noexcept {
       return (cols + random::block_cols - 1) / random::block_cols;
@@ -99,7 +101,7 @@ private:
   template <class A>
   static void by_factors(Task const& t, std::size_t first) noexcept {
     using Together = FactoredUpdates<A, T, P>;
-    static thread_local Together together; // too large for the stacks of some systems' threads
+    Together together(t.memory);
     FactoredPiece<T, P> const piece{
         t.data + first * t.cols, first, std::min(rows_of_factored_piece, t.rows - first), t.cols, t.key,
         t.perturbation};
@@ -187,7 +189,7 @@ namespace pocketllm::tensor {
 
 /// Makes all `updates`, one behind the other, in one visit to the weights: the same bits as by as many calls
 /// of `update`. Calls done(weights) behind each piece of so many weights, from any thread. Throws
-/// std::bad_alloc when borrowed weights can't be copied.
+/// std::bad_alloc when borrowed weights can't be copied, or there is no memory for the factors of directions.
 template <class A = simd::native, WeightStorage T, random::Perturbation P, class Done>
 void update_in_order(Tensor<T>& w, P const& perturbation, std::span<UpdateTerms const> updates,
                      Runtime& runtime, Done&& done) {
@@ -200,8 +202,14 @@ void update_in_order(Tensor<T>& w, P const& perturbation, std::span<UpdateTerms 
     using Kernel = kernel::Update<T, P>;
     typename Kernel::Task const task{w.mutable_data(),      w.rows(),     w.cols(), w.key(),
                                      w.shape().size() == 1, perturbation, updates};
-    runtime.pool().parallel_for(task.pieces(), [&](std::size_t piece, std::size_t) {
-      simd::invoke<A, Kernel>(task, piece);
+    Workspace::Frame const frame(runtime.workspace());
+    std::size_t const floats = task.factored() ? kernel::factor_floats : 0; // of each thread
+    float* const memory =
+        floats == 0 ? nullptr : runtime.workspace().take(floats * runtime.pool().size()).data();
+    runtime.pool().parallel_for(task.pieces(), [&](std::size_t piece, std::size_t worker) {
+      typename Kernel::Task own = task;
+      own.memory = floats == 0 ? nullptr : memory + worker * floats;
+      simd::invoke<A, Kernel>(own, piece);
       done(w.size() / task.pieces());
     });
   }
