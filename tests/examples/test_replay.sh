@@ -39,7 +39,7 @@ folds() {
 folds f32-low-rank && complain 'nothing was folded'
 folds f32-gaussian || complain 'other weights without low-rank directions'
 run --model "$model" --journal "$data/f32-low-rank.journal" --fold --verify
-expect_early_error 2 '--fold excludes --verify'
+expect_early_error 2 '--verify excludes --fold'
 run --model "$model" --journal "$data/f32-low-rank.journal" --journal "$data/f32-low-rank.journal" --fold
 expect_early_error 1 '--fold: only one journal can be folded'
 

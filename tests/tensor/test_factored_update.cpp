@@ -50,27 +50,25 @@ std::vector<std::uint32_t> bits(tensor::Tensor<T> const& w) {
 
 template <class T>
 void check_bits(std::vector<tensor::UpdateTerms> const& list, std::uint32_t rank = 2) {
-  for (auto const& shape :
-       std::vector<std::vector<std::size_t>>{{77, 700}, {1, 3}, {33, 512}, {41}, {5, 1100}}) {
+  for (auto const& shape : std::vector<std::vector<std::size_t>>{{35, 700}, {1, 3}, {33, 512}, {41}}) {
+    CAPTURE(shape[0]);
+    Runtime runtime(2);
+    auto const before = naive::tensor_of<T>("some.weight", shape, 5);
+    auto plain = before;
+    kernels_scalar.of<T>().low_rank_updates(plain, rank, false, list, runtime);
+    REQUIRE(bits(plain) != bits(before));
     for (auto const& entry : tables) {
       CAPTURE(entry.name);
-      CAPTURE(shape[0]);
-      for (std::size_t threads : {1U, 3U}) {
-        Runtime runtime(threads);
-        auto plain = naive::tensor_of<T>("some.weight", shape, 5);
-        auto found = plain;
-        kernels_scalar.of<T>().low_rank_updates(plain, rank, false, list, runtime);
-        entry.table->template of<T>().low_rank_updates(found, rank, true, list, runtime);
-        REQUIRE(bits(found) == bits(plain));
-        REQUIRE(bits(found) != bits(naive::tensor_of<T>("some.weight", shape, 5)));
-      }
+      auto found = before;
+      entry.table->template of<T>().low_rank_updates(found, rank, true, list, runtime);
+      REQUIRE(bits(found) == bits(plain));
     }
   }
 }
 
 template <class T>
 void check_all_bits() {
-  auto const shared = points(70, 20, 1), own = points(40, 1, 2), many = points(300, 100, 3);
+  auto const shared = points(70, 20, 1), own = points(20, 1, 2), many = points(140, 70, 3);
   check_bits<T>(each(shared, 1));
   check_bits<T>(each(shared, 4, 0.99F)); // several directions a step, and some with two V
   check_bits<T>(each(own, 1, 0.5F));     // more V than are kept
@@ -78,7 +76,7 @@ void check_all_bits() {
   check_bits<T>(each(shared, 7), 16);
   check_bits<T>(each(many, 1)); // more directions than are kept
   // one that has too many of them by itself, one of no terms, and one that is not linear
-  auto mixed = each(many, 200, 0.75F);
+  auto mixed = each(many, 130, 0.75F);
   mixed.push_back({{}, 0.5F});
   std::vector<tensor::TermGroup> const groups{{30, 0.5F, 0.25F}, {40, 0.5F, 0.25F}};
   mixed.push_back({shared, 0.9F, groups, 1.0F});
@@ -93,7 +91,7 @@ void check_folded(std::vector<random::Point> const& all, std::uint32_t rank) {
   for (auto const& entry : tables) {
     CAPTURE(entry.name);
     Runtime runtime(2);
-    auto const before = naive::tensor_of<float>("some.weight", {77, 700}, 5);
+    auto const before = naive::tensor_of<float>("some.weight", {35, 700}, 5);
     auto found = before;
     entry.table->f32.low_rank_updates(found, rank, true, {&once, 1}, runtime);
     std::vector<float> z(before.cols());

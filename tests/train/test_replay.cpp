@@ -126,15 +126,15 @@ std::pair<float, float> folded_and_exact(U rule, std::uint64_t steps) {
 
 TEST_CASE("a folded replay is the exact one, to rounding") {
   auto const check = [](std::pair<float, float> const& found, float tolerance) {
-    CHECK(found.second > 1e-3F);
-    CHECK(found.first < tolerance);
-    CHECK(found.first > 0.0F); // something was folded
+    auto const [worst, moved] = found;
+    CHECK(moved > 1e-3F);
+    CHECK(worst < tolerance * std::max(1.0F, moved));
+    CHECK(worst > 0.0F); // something was folded
   };
-  constexpr float half = 0x1p-23F; // half a unit in the last place of weights up to 2, each step
-  check(folded_and_exact<float>(optimize::Sgd{}, 60), 60 * half);
-  check(folded_and_exact<float>(optimize::Sgd{1.0F, 3.0F}, 60), 60 * half); // decays by 0.99 a step
-  check(folded_and_exact<float>(optimize::Momentum{.history = 5}, 60), 60 * half);
-  check(folded_and_exact<f16>(optimize::Sgd{}, 24), 24 * 0x1p-10F); // a unit, each step
+  check(folded_and_exact<float>(optimize::Sgd{}, 60), 1e-6F);
+  check(folded_and_exact<float>(optimize::Sgd{1.0F, 3.0F}, 60), 1e-6F); // decays by 0.99 a step
+  check(folded_and_exact<float>(optimize::Momentum{.history = 5}, 60), 1e-6F);
+  check(folded_and_exact<f16>(optimize::Sgd{}, 24), 24 * 0x1p-10F); // a unit in the last place, each step
   // Adam's steps are not linear: the replay is the exact one
   auto const adam = folded_and_exact<float>(optimize::Adam{}, 12);
   CHECK(adam.first == 0.0F);

@@ -6,6 +6,7 @@
 #include <pocketllm/optimize/move.hpp>
 #include <pocketllm/random/factored.hpp>
 #include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/tensor/factored_update.hpp>
 #include <pocketllm/tensor/visit.hpp>
 
 #include <algorithm>
@@ -46,19 +47,18 @@ namespace detail {
   return sum;
 }
 
-/// How many of `moves`, from the first one on, are linear and share their directions' column factors: at most
-/// two sets of those, or as many as the first move has.
+/// How many of `moves`, from the first one on, are linear and have directions of few enough column factors
+/// for one update; at least 1, which stands for a move that is made as it is.
 template <random::Factored P>
 [[nodiscard]] std::size_t moves_to_fold(P const& perturbation, std::span<Move const> moves) {
+  std::size_t const most = tensor::kernel::most_v / perturbation.factors();
   std::set<std::uint64_t> columns;
-  std::size_t most = 2, count = 0;
+  std::size_t count = 0;
   for (; count < moves.size() && moves[count].groups.empty(); ++count) {
     for (random::Point const& term : moves[count].terms) {
       columns.insert(perturbation.columns_seed(term.seed));
     }
-    if (count == 0) {
-      most = std::max(most, columns.size());
-    } else if (columns.size() > most) {
+    if (columns.size() > most) {
       break;
     }
   }
@@ -69,9 +69,9 @@ template <random::Factored P>
 
 /// Makes all moves as make_moves() does, but for rounding: moves that follow one another and whose directions
 /// share a factor (random::Factored) are one product of that factor and the sum of the others. f32 weights
-/// differ from those of make_moves() by rounding errors; 16-bit weights are rounded once for such a product
-/// instead of once a move. Moves that are not linear, and those along directions without factors, are made
-/// as by make_moves(). Calls done(weights) behind each piece of that many weights, from any thread.
+/// differ from those of make_moves() by rounding errors; 16-bit weights are rounded once for some such
+/// products instead of once a move. Moves that are not linear, and those along directions without factors,
+/// are made as by make_moves(). Calls done(weights) behind each piece of that many weights, from any thread.
 template <tensor::HasTensors Model, random::Perturbation P, class Done>
 void fold_moves(Model& model, P const& perturbation, std::span<Move const> moves, Runtime& runtime,
                 Done&& done) {
