@@ -61,8 +61,8 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
       ->type_name("N");
   app.add_option("--learning-rate", o.learning_rate,
                  "auto measures how the loss curves around the weights, and prints what it takes; else about "
-                 "1e-6 for a large model, 1e-4 for a tiny one, 1e-3 to 1e-2 with fzoo, and a share of the "
-                 "measured length with curved and line-search (default: auto; of these, 0.2)")
+                 "1e-6 for a large model, 1e-4 for a tiny one, 1e-3 to 1e-2 with fzoo, and with curved and "
+                 "line-search a share of the measured length, for which auto takes 0.2 (default: auto)")
       ->transform(number_or_auto())
       ->type_name("RATE");
   app.add_option(
