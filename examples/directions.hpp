@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <utility>
 
 namespace examples {
 
@@ -63,7 +62,9 @@ template <class Model, class P>
     estimator.scale = [&model, &runtime, perturbation,
                        known = std::map<std::uint64_t, float>()](std::uint64_t of) mutable {
       constexpr std::size_t most = 4096; // more than any step has
-      known.size() > most ? known.clear() : void();
+      if (known.size() > most) {
+        known.clear();
+      }
       auto const [at, added] = known.try_emplace(of, 1.0F);
       if (added) {
         at->second = pocketllm::tensor::sphere_scale(model, perturbation, of, runtime);

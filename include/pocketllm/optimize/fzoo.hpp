@@ -53,8 +53,8 @@ struct Fzoo {
     return points;
   }
 
-  /// Slopes of zero when all losses are the same. Throws Error unless there are at least two directions, and a
-  /// loss for each point.
+  /// Slopes of zero when all losses are the same. Throws Error unless there are at least two directions, and
+  /// a loss for each point.
   [[nodiscard]] Gradient gradient(std::span<random::Point const> points,
                                   std::span<float const> losses) const {
     std::size_t const first = centred ? 0 : 1;
