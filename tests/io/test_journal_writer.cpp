@@ -306,8 +306,8 @@ TEST_CASE("a writer killed at any instant leaves its first records, to go on fro
   toy::fs::path const path = directory.path / "run.journal";
   std::size_t steps = 0;
   unsigned created = 0;
-  for (unsigned trial = 0; trial < 60; ++trial) {
-    if (trial % 3 == 0) { // creating is killed, too
+  for (unsigned trial = 0; created < 40 && trial < 2000; ++trial) { // on a busy machine many die too early
+    if (trial % 3 == 0) {                                           // creating is killed, too
       toy::fs::remove(path);
       steps = 0;
     }
@@ -333,5 +333,5 @@ TEST_CASE("a writer killed at any instant leaves its first records, to go on fro
     CHECK(toy::is_right(read));
     steps = read.size();
   }
-  CHECK(created >= 20);
+  CHECK(created == 40);
 }

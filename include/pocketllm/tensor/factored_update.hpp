@@ -230,7 +230,7 @@ private:
     if (first == end) {
       return;
     }
-    std::array<float, random::block_cols> sum, random;
+    std::array<float, random::block_cols> sum, random{}; // floats are not rounded by them
     std::size_t slot = 0;
     for (std::size_t step = 0; step < steps_count_; ++step) {
       for (std::size_t j = first; j < end; j += simd::width<A>) {
