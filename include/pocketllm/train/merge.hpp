@@ -11,6 +11,7 @@
 #include <pocketllm/optimize/update_rule.hpp>
 #include <pocketllm/text/quote.hpp>
 #include <pocketllm/train/part.hpp>
+#include <pocketllm/train/shaped.hpp>
 
 #include <algorithm>
 #include <cmath>
