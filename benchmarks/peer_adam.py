@@ -44,7 +44,7 @@ def main() -> None:
     torch.manual_seed(o.seed)
     if o.threads:
         torch.set_num_threads(o.threads)
-    tokenizer, model = AutoTokenizer.from_pretrained(o.model), AutoModel.from_pretrained(o.model).eval()
+    tokenizer, model = AutoTokenizer.from_pretrained(o.model), AutoModel.from_pretrained(o.model).float().eval()
     (texts, labels), (test_texts, test_labels) = read(o.data), read(o.test_data)
     names = sorted(set(labels))
     y, test_y = (torch.tensor([names.index(label) for label in each]) for each in (labels, test_labels))

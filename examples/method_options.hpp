@@ -187,9 +187,13 @@ namespace detail {
   return estimator;
 }
 
-/// Whether an estimator's slopes are lengths of steps already, of which a rate is a share.
-[[nodiscard]] inline bool measures_lengths(MethodOptions const& o) {
-  return o.estimator == "curved" || o.estimator == "line-search";
+/// The rate for slopes that are lengths of steps already, of which a rate is a share; 0 for other methods,
+/// and for updates that do not make steps of that length. A fifth, as of a probe's best rate, and for its
+/// reasons.
+[[nodiscard]] inline double rate_of_lengths(MethodOptions const& o) {
+  bool const measured = o.estimator == "curved" || o.estimator == "line-search";
+  double const share = o.update == "sgd" ? 1.0 : o.update == "momentum" ? 1.0 - o.momentum : 0.0;
+  return measured ? 0.2 * share : 0.0;
 }
 
 [[nodiscard]] inline pocketllm::optimize::AnyRule rule_of(MethodOptions const& o) {

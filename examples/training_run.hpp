@@ -105,8 +105,8 @@ MethodOptions settled_method(ClassifierOptions const& o, Model const& model, Obj
                              P const& perturbation, std::vector<typename Objective::Example> const& examples,
                              pocketllm::train::BatchOrder order, pocketllm::Runtime& runtime) {
   MethodOptions method = o.method;
-  if (method.learning_rate == 0.0 && measures_lengths(method)) {
-    method.learning_rate = 0.2; // as far as a probe's rate goes, and for its reasons
+  if (method.learning_rate == 0.0) {
+    method.learning_rate = rate_of_lengths(method);
   }
   if (method.learning_rate != 0.0 && method.epsilon != 0.0) {
     return method;

@@ -7,6 +7,7 @@
 #include <pocketllm/models/gather.hpp>
 #include <pocketllm/models/vocabulary_head.hpp>
 #include <pocketllm/simd/entry.hpp>
+#include <pocketllm/tensor/noise_norm.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/perturbed_row.hpp>
 #include <pocketllm/tensor/product_kernel.hpp>
@@ -34,6 +35,10 @@ POCKETLLM_KERNEL(pl::layers::kernel::AttentionHead)
 POCKETLLM_KERNEL(pl::layers::kernel::NormalizeRow)
 POCKETLLM_KERNEL(pl::models::kernel::ScoreRow)
 POCKETLLM_KERNEL(pl::models::kernel::AddScores)
+POCKETLLM_KERNEL(pl::tensor::kernel::NoiseSquares<pl::random::Gaussian>)
+POCKETLLM_KERNEL(pl::tensor::kernel::NoiseSquares<pl::random::Rademacher>)
+POCKETLLM_KERNEL(pl::tensor::kernel::NoiseSquares<pl::random::LowRank>)
+POCKETLLM_KERNEL(pl::tensor::kernel::NoiseSquares<pl::random::AnyPerturbation>)
 
 #define POCKETLLM_KERNELS_OF_ANY(T)                                                                          \
   POCKETLLM_KERNELS_OF(T, pl::random::Gaussian)                                                              \

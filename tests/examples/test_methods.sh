@@ -55,6 +55,32 @@ expect_success 'after '
 short --epsilon 1e-2 --learning-rate 1e-3 --journal f1.journal --resume
 expect_error 1 'objective'
 
+# Of curved, auto takes a share of the measured length where the update makes steps of that length, else a probe.
+short --estimator curved --update momentum --metrics curved.csv
+expect_success 'after '
+grep -Eq '^1,[^,]*,0\.(02|0199999)[0-9]*,' curved.csv || complain "curved by momentum: $(sed -n 3p curved.csv)"
+short --estimator curved --update sign
+expect_success 'probe    slope '
+
+# What --method stands for; what is given by hand stays.
+short --method lozo --learning-rate 1e-5 --journal preset.journal
+lozo=$(weights)
+short --perturbation low-rank --schedule linear --learning-rate 1e-5 --journal lozo.journal
+[ "$(weights)" = "$lozo" ] || complain '--method lozo is another one'
+short --method fzoo --perturbation gaussian --learning-rate 1e-3 --journal preset2.journal
+fzoo=$(weights)
+short --estimator fzoo --schedule linear --learning-rate 1e-3 --journal fzoo.journal
+[ "$(weights)" = "$fzoo" ] || complain '--method fzoo is another one, or changes what is given'
+short --method auto --k-shot 32 --test-size 60
+expect_success 'method   a new head: of '
+expect_success 'head     2 classes'
+short --method auto --k-shot 4
+expect_success 'method   the prompt, by FZOO: there are fewer than 5 texts of a class'
+
+short --smallest 0.5 --layers 1
+expect_error 1 'directions are either sparse or blockwise'
+short --layers 3
+expect_error 1 'layers that are trained (embeddings are one) are to be moved at a time'
 short --estimator fzoo --directions 1
 expect_error 1 '--estimator fzoo needs at least 2 --directions'
 short --directions 3

@@ -180,6 +180,33 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("layers without noise are shared in a decoder as well, whatever stands around them") {
+  for (std::string const name : opt::cases) {
+    CAPTURE(name);
+    auto const model = opt::load<float>(name);
+    auto const targets = opt::next_tokens(make_batch({0, 3}));
+    tensor::SomeLayers const one(model, 1);
+    auto const perturbation = random::AnyPerturbation().shaped_by(one);
+    bool shared = false;
+    for (std::uint64_t step = 0; step < 8; ++step) {
+      std::vector<random::Point> const at{{step << 32, far}, {step << 32, -far}};
+      auto const together = random::perturb(perturbation, std::span(at));
+      shared = shared || models::detail::shared_layers(model, together).has_value();
+      Runtime runtime(1);
+      auto const found = [&](auto const& where) {
+        return LogProbabilities{targets}(model, models::CausalBatch(make_batch({0, 3})), where, runtime);
+      };
+      std::vector<float> alone;
+      for (auto const& point : at) {
+        auto const one_lane = found(random::perturb(perturbation, std::span(&point, 1)));
+        alone.insert(alone.end(), one_lane.begin(), one_lane.end());
+      }
+      CHECK(found(together) == alone);
+    }
+    CHECK(shared);
+  }
+}
+
 TEST_CASE("a decoder that reads on from a past computes everything anew") {
   auto model = opt::load<float>("pre");
   optimize::select_trained(model, "*.layers.2.*");

@@ -9,6 +9,7 @@
 #include <pocketllm/optimize/hizoo.hpp>
 #include <pocketllm/optimize/selection.hpp>
 #include <pocketllm/random/any_perturbation.hpp>
+#include <pocketllm/random/noise.hpp>
 #include <pocketllm/tensor/noise_norm.hpp>
 #include <pocketllm/tensor/small_weights.hpp>
 #include <pocketllm/tensor/some_layers.hpp>
@@ -223,4 +224,98 @@ TEST_CASE("seeds share their upper half for as many steps as asked for") {
   CHECK(upper(2) != upper(3));
   CHECK(rule.seed(0, 2, 0) != rule.seed(0, 2, 1));
   CHECK(SeedRule{9, 1}.seed(4, 2, 1) == split_mix(9, 9));
+}
+
+TEST_CASE("an update along shaped directions is by the noise that the points had, of low rank too") {
+  File const file;
+  Runtime runtime(2);
+  for (std::string const kind : {"gaussian", "rademacher", "low-rank"}) {
+    CAPTURE(kind);
+    Model model = file.start();
+    tensor::SmallWeights const small(model, 0.5F);
+    auto const perturbation = random::AnyPerturbation(kind).shaped_by(small);
+    std::map<std::string, std::vector<float>> expected;
+    std::size_t moved = 0, kept = 0;
+    model.for_each_tensor([&](tensor::Tensor<float> const& w) {
+      std::vector<float>& values = expected[w.name()];
+      values.assign(w.values().begin(), w.values().end());
+      std::vector<float> z(w.cols());
+      for (std::size_t row = 0; w.trained() && row < w.rows(); ++row) {
+        random::fill_row<simd::native>(perturbation, {9, w.key(), w.shape().size() == 1}, row, 0, w.cols(),
+                                       z.data());
+        for (std::size_t i = 0; i < z.size(); ++i) {
+          values[row * z.size() + i] += 0.5F * z[i];
+          (z[i] == 0.0F ? kept : moved) += 1;
+        }
+      }
+    });
+    CHECK(static_cast<double>(moved) / static_cast<double>(moved + kept) ==
+          doctest::Approx(0.5).epsilon(0.1));
+    optimize::make_move(model, perturbation, {.terms = {{9, 0.5F}}}, runtime);
+    model.for_each_tensor([&](auto const& w) {
+      CHECK(golden::relative_error({w.values().begin(), w.values().end()}, expected[w.name()]) < 1e-6);
+    });
+  }
+}
+
+TEST_CASE("a Hessian that is told of past steps is the one that has made them") {
+  File const file;
+  Model model = file.start();
+  optimize::HessianDiagonal whole(model), told(model);
+  random::AnyPerturbation const gaussian;
+  Runtime runtime(1);
+  optimize::Hizoo made{1e-3F, 0.1F, &whole, gaussian}, remembers{1e-3F, 0.1F, &told, gaussian};
+  for (std::uint64_t step = 0; step < 3; ++step) {
+    optimize::Gradient const gradient{{step + 1, 0.5F}, {step + 1, 4.0F}};
+    made(model, gaussian.shaped_by(whole), gradient, runtime);
+    remembers.remember(gradient);
+  }
+  model.for_each_tensor([&](tensor::Tensor<float> const& w) {
+    std::vector<float> one(w.cols()), other(w.cols()), plain(w.cols());
+    random::Stream const stream{5, w.key(), w.shape().size() == 1};
+    random::fill_row<simd::native>(gaussian.shaped_by(whole), stream, 0, 0, w.cols(), one.data());
+    random::fill_row<simd::native>(gaussian.shaped_by(told), stream, 0, 0, w.cols(), other.data());
+    random::fill_row<simd::native>(gaussian, stream, 0, 0, w.cols(), plain.data());
+    CHECK(one == other);
+    CHECK((one != plain) == w.trained());
+  });
+}
+
+TEST_CASE("a curved step ends where the parabola through three losses is least, within its bounds") {
+  optimize::Curved const curved{.epsilon = 0.5F, .directions = 2, .floor = 2.0F, .longest = 0.25F};
+  auto const points = curved.points(7);
+  REQUIRE(points.size() == 5);
+  auto const parabola = [](float slope, float curvature, float x) {
+    return 3.0F + slope * x + curvature * x * x / 2.0F;
+  };
+  auto const lengths = [&](float slope, float curvature) { // the other direction is flat
+    auto const gradient =
+        curved.gradient(points, std::vector<float>{3.0F, parabola(slope, curvature, 0.5F),
+                                                   parabola(slope, curvature, -0.5F), 3.0F, 3.0F});
+    REQUIRE(gradient.size() == 2);
+    CHECK(gradient[1].slope == 0.0F);
+    CHECK((gradient[0].seed == points[1].seed && gradient[1].seed == points[3].seed));
+    return gradient[0].slope;
+  };
+  CHECK(lengths(1.0F, 8.0F) == doctest::Approx(0.125F / 2.0F)); // the mean of two directions
+  CHECK(lengths(-1.0F, -8.0F) == doctest::Approx(-0.125F / 2.0F));
+  CHECK(lengths(0.25F, 1.0F) == doctest::Approx(0.125F / 2.0F)); // the floor
+  CHECK(lengths(4.0F, 8.0F) == doctest::Approx(0.25F / 2.0F));   // the longest
+  CHECK(lengths(-4.0F, 8.0F) == doctest::Approx(-0.25F / 2.0F));
+  CHECK_THROWS_AS(static_cast<void>(curved.gradient(points, std::vector<float>{1, 2, 3})), Error);
+}
+
+TEST_CASE("a line search goes to the least of its losses, and stays where it is if that is there") {
+  optimize::LineSearch const search{.shortest = 0.5F, .lengths = 2};
+  auto const points = search.points(3);
+  REQUIRE(points.size() == 5);
+  for (std::size_t least = 0; least < points.size(); ++least) {
+    std::vector<float> losses(points.size(), 2.0F);
+    losses[least] = 1.0F;
+    auto const gradient = search.gradient(points, losses);
+    REQUIRE(gradient.size() == 1);
+    CHECK(gradient[0].seed == points[1].seed);
+    CHECK(gradient[0].slope == 0.0F - points[least].coefficient);
+  }
+  CHECK_THROWS_AS(static_cast<void>(search.gradient(points, std::vector<float>{1, 2, 3})), Error);
 }

@@ -174,14 +174,12 @@ private:
   }
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
-    layers::Embedding<T>::visit(self.words_, f);
-    layers::Embedding<T>::visit(self.positions_, f);
+    visit_below(self, f);
     Decoder<T>::visit(self.decoder_, f);
     if (self.norm_ && self.config_.decoder.norm_weights) {
       layers::LayerNorm::visit(*self.norm_, f);
     }
-    if (self.project_in_) {
-      layers::Linear<T>::visit(*self.project_in_, f);
+    if (self.project_out_) {
       layers::Linear<T>::visit(*self.project_out_, f);
     }
     if (self.head_) {

@@ -6,6 +6,7 @@
 #include <pocketllm/core/split_mix.hpp>
 #include <pocketllm/optimize/estimator.hpp>
 #include <pocketllm/optimize/gradient.hpp>
+#include <pocketllm/optimize/multi_point.hpp>
 #include <pocketllm/random/perturbed.hpp>
 
 #include <algorithm>
@@ -46,11 +47,7 @@ struct Curved {
   /// theta, and theta + epsilon z and theta - epsilon z for each direction.
   [[nodiscard]] std::vector<random::Point> points(std::uint64_t step) const {
     std::vector<random::Point> points{random::origin};
-    for (std::uint32_t k = 0; k < directions; ++k) {
-      std::uint64_t const direction = seeds().seed(step, slopes(), k);
-      points.push_back({direction, epsilon});
-      points.push_back({direction, -epsilon});
-    }
+    detail::add_pairs(points, seeds(), step, slopes(), directions, epsilon);
     return points;
   }
 

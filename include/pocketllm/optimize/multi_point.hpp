@@ -18,6 +18,20 @@
 
 namespace pocketllm::optimize {
 
+namespace detail {
+
+/// Adds the pairs theta + epsilon z, theta - epsilon z of the first `count` of a step's `directions`.
+inline void add_pairs(std::vector<random::Point>& points, SeedRule const& seeds, std::uint64_t step,
+                      std::size_t directions, std::size_t count, float epsilon) {
+  for (std::size_t k = 0; k < count; ++k) {
+    std::uint64_t const direction = seeds.seed(step, directions, k);
+    points.push_back({direction, epsilon});
+    points.push_back({direction, -epsilon});
+  }
+}
+
+} // namespace detail
+
 /// n-SPSA (Malladi et al., arXiv 2305.17333, section 2): the mean of n two-point estimates. n may rise over
 /// the first steps, as the noise of the gradient comes to matter more.
 struct MultiPoint {
@@ -52,11 +66,7 @@ struct MultiPoint {
   /// Pairs theta + epsilon z, theta - epsilon z.
   [[nodiscard]] std::vector<random::Point> points(std::uint64_t step) const {
     std::vector<random::Point> points;
-    for (std::uint32_t k = 0; k < count(step); ++k) {
-      std::uint64_t const direction = seeds().seed(step, slopes(), k);
-      points.push_back({direction, epsilon});
-      points.push_back({direction, -epsilon});
-    }
+    detail::add_pairs(points, seeds(), step, slopes(), count(step), epsilon);
     return points;
   }
 

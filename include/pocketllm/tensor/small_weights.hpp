@@ -4,6 +4,9 @@
 
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/random/shaper.hpp>
+#include <pocketllm/random/stream.hpp>
+#include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/convert.hpp>
 #include <pocketllm/tensor/part.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 #include <pocketllm/tensor/visit.hpp>
@@ -92,9 +95,16 @@ private:
   template <class T>
   static void silence(Entry const& entry, std::size_t row, std::size_t first, std::size_t count,
                       float* z) noexcept {
+    using A = simd::native;
     T const* const w = static_cast<Tensor<T> const*>(entry.tensor)->row(row) + first;
-    for (std::size_t i = 0; i < count; ++i) {
-      z[i] = std::abs(to_float(w[i])) <= entry.threshold ? z[i] : 0.0F;
+    simd::u32<A> const threshold = simd::splat<A>(std::bit_cast<std::uint32_t>(entry.threshold));
+    for (std::size_t i = 0; i < count; i += simd::width<A>) {
+      simd::f32<A> const weights =
+          i + simd::width<A> <= count ? simd::load_as_float<A>(w + i) : load_part<A>(w + i, count - i);
+      simd::u32<A> const magnitude = simd::as_bits<A>(weights) & simd::splat<A>(0x7fffffffU);
+      simd::u32<A> const noise = simd::as_bits<A>(simd::load<A>(z + i));
+      simd::store<A>(z + i,
+                     simd::as_float<A>(simd::select<A>(threshold < magnitude, simd::splat<A>(0U), noise)));
     }
   }
 

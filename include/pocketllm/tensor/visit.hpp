@@ -44,7 +44,8 @@ struct OneTensor {
 
 /// A model whose weights can be walked over: `model.for_each_tensor(f)` calls f(Tensor<T>&), or
 /// f(Tensor<T> const&) when the model is const, once for each tensor, always in the same order. T may differ
-/// from tensor to tensor. A tensor that serves twice (a tied decoder) is visited once.
+/// from tensor to tensor. A tensor that serves twice (a tied decoder) is visited once. What the first layer
+/// reads from comes before its tensors, and what reads from the last layer behind them.
 template <class Model>
 concept HasTensors = requires(Model& model, Model const& reader, detail::AnyTensorVisitor visitor) {
   model.for_each_tensor(visitor);
