@@ -13,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
@@ -103,7 +104,9 @@ struct MeanSquare {
                                               random::Perturbed<P> const& at, Runtime& runtime) const {
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> x = take_lanes(runtime.workspace(), at.lanes(), 1, Model::width);
-    std::fill_n(x.data, at.lanes() * Model::width, batch.front());
+    for (std::size_t l = 0; l < at.lanes(); ++l) { // rows are further apart than they are wide
+      std::fill_n(x.row(l, 0), Model::width, batch.front());
+    }
     for (auto const& w : model.weights) {
       Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), 1, Model::width);
       tensor::product(Lanes<float const>(x), w, nullptr, at, y, runtime);
