@@ -44,7 +44,7 @@ struct ClassifierOptions {
   std::int64_t cache = 256; ///< MB
   bool steps_given = false, head_steps_given = false;
   bool group_by_length = false;
-  std::filesystem::path out, metrics, plot, predictions;
+  std::filesystem::path cache_dir, out, metrics, plot, predictions;
   MethodOptions method;
   JournalOptions journal;
   PhoneOptions phone;
@@ -173,6 +173,9 @@ inline void add_machine(CLI::App& app, ClassifierOptions& o, bool adapters = fal
       ->check(whole_number(0, std::numeric_limits<std::int32_t>::max()))
       ->capture_default_str()
       ->type_name("MB");
+  app.add_option("--cache-dir", o.cache_dir,
+                 "Keep that in a file in DIR, gone at the end, of which memory holds what it has room for")
+      ->type_name("DIR");
   app.add_option("--threads", o.threads, "0 for as many as the machine has")
       ->check(whole_number(0, 1024)) // the limit of ThreadPool
       ->capture_default_str()

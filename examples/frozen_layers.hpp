@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <ostream>
 #include <vector>
@@ -37,8 +38,9 @@ public:
     std::size_t const of_test = o.eval_every != 0 ? Kept::bytes(objective, model, test) : 0;
     std::size_t const most = budget(o, model, activations);
     wanted_ = of_train + of_test;
-    train_ = pocketllm::train::BottomCache(std::min(of_train, most));
-    test_ = pocketllm::train::BottomCache(std::min(of_test, most - train_.budget()));
+    train_ = make_cache(std::min(of_train, most), o.cache_dir);
+    test_ = make_cache(std::min(of_test, most - train_.budget()), o.cache_dir);
+    in_file_ = !o.cache_dir.empty();
   }
 
   [[nodiscard]] pocketllm::train::BottomCache& train() noexcept { return train_; }
@@ -63,16 +65,24 @@ public:
     } else {
       out << ", computed once for each text, kept in " << format_bytes(kept);
     }
+    if (in_file_ && kept != 0) {
+      out << " of a file";
+    }
     out << '\n';
   }
 
 private:
-  /// Bytes for both caches: --cache, or less where --memory-budget leaves less.
+  static pocketllm::train::BottomCache make_cache(std::size_t bytes, std::filesystem::path const& directory) {
+    return directory.empty() ? pocketllm::train::BottomCache(bytes)
+                             : pocketllm::train::BottomCache(bytes, directory);
+  }
+
+  /// Bytes for both caches: --cache, or less where --memory-budget leaves less and they are in memory.
   template <class Model>
   static std::size_t budget(ClassifierOptions const& o, Model const& model, std::size_t activations) {
     constexpr std::size_t mega = 1'000'000;
     auto const asked = static_cast<std::size_t>(o.cache) * mega;
-    if (o.phone.memory_budget == 0) {
+    if (o.phone.memory_budget == 0 || !o.cache_dir.empty()) {
       return asked;
     }
     // a batch of states that are put together from the cache lies beside the activations
@@ -86,6 +96,7 @@ private:
   std::optional<std::size_t> layers_; ///< below the lowest trained one
   pocketllm::train::BottomCache train_{0}, test_{0};
   std::size_t wanted_ = 0; ///< bytes for all examples
+  bool in_file_ = false;
 };
 
 } // namespace examples

@@ -13,6 +13,7 @@
 #include <pocketllm/core/float16.hpp>
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
+#include <pocketllm/core/scratch_file.hpp>
 #include <pocketllm/io/digest.hpp>
 #include <pocketllm/io/digest_cache.hpp>
 #include <pocketllm/io/journal.hpp>

@@ -37,6 +37,11 @@ for cache in 256 1 0; do
   check "the same figures with --cache $cache" cmp cache-256.txt "cache-$cache.txt"
   check "the same weights with --cache $cache" cmp cache-256/model.safetensors "cache-$cache/model.safetensors"
 done
+short --train '*.layer.3.*,lm_head.*' --eval-every 4 --cache-dir . --metrics cache-file.csv --out cache-file
+expect_success 'MB of a file'
+figures cache-file.csv >cache-file.txt
+check 'the same figures with --cache-dir' cmp cache-256.txt cache-file.txt
+check 'the same weights with --cache-dir' cmp cache-256/model.safetensors cache-file/model.safetensors
 short
 grep -q '^frozen' out.txt && complain 'frozen layers where all are trained'
 

@@ -18,6 +18,7 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <utility>
@@ -101,6 +102,9 @@ void check_runs(Model model, Objective const& objective,
       CAPTURE(budget);
       BottomCache cache(budget);
       CHECK(run(model, OnFrozenBottom(objective, cache), examples, threads) == expected);
+      BottomCache in_file(budget, std::filesystem::temp_directory_path());
+      CHECK(run(model, OnFrozenBottom(objective, in_file), examples, threads) == expected);
+      CHECK(in_file.bytes() == cache.bytes());
       CHECK(cache.bytes() <= budget);
       CHECK((cache.examples() == 0) == (budget <= 1));
       CHECK((cache.examples() == examples.size()) == (budget == bytes));

@@ -6,24 +6,38 @@
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/core/runtime.hpp>
+#include <pocketllm/core/scratch_file.hpp>
 #include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/random/perturbed.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace pocketllm::train {
 
 /// Hidden states of the examples of a data set, up to a budget in bytes. Nothing is ever thrown out for
 /// another example: in epochs each example comes once, so the one that has been away longest is the next.
+///
+/// They lie in memory, or in a file that is mapped into memory: its pages are the system's to take away and
+/// to fetch again, so that a budget may be larger than the memory there is.
 class BottomCache {
 public:
   explicit BottomCache(std::size_t budget_bytes) : budget_(budget_bytes) {}
+
+  /// In a file without a name in `directory`, which takes all of the budget at once. Throws Error if that
+  /// cannot be had.
+  BottomCache(std::size_t budget_bytes, std::filesystem::path const& directory) : budget_(budget_bytes) {
+    if (budget_bytes != 0) {
+      file_.emplace(directory, budget_bytes);
+    }
+  }
 
   /// What is kept must have come from the same number of layers. Throws Error otherwise.
   void require_layers(std::size_t layers) {
@@ -35,20 +49,28 @@ public:
 
   /// The states of an example, row by row, or nothing.
   [[nodiscard]] std::span<float const> find(std::size_t example) const noexcept {
-    return example < states_.size() ? std::span<float const>(states_[example]) : std::span<float const>();
+    return example < states_.size() ? states_[example] : std::span<float const>();
   }
 
-  /// Copies the `count` rows of X from row `first` on, if they are within the budget.
+  /// Copies the `count` rows of X from row `first` on, if they are within the budget. Throws Error if a file
+  /// cannot be written.
   void keep(std::size_t example, Lanes<float const> x, std::size_t first, std::size_t count) {
     std::size_t const bytes = count * x.cols * sizeof(float);
     if (bytes > budget_ - bytes_ || !find(example).empty()) {
       return;
     }
     states_.resize(std::max(states_.size(), example + 1));
-    std::vector<float>& states = states_[example];
+    std::vector<float> states;
     states.reserve(count * x.cols);
     for (std::size_t r = first; r < first + count; ++r) {
       states.insert(states.end(), x.row(0, r), x.row(0, r) + x.cols);
+    }
+    if (file_) {
+      // the map begins a page, and what is before it is whole floats
+      auto const* const mapped = file_->append(std::as_bytes(std::span(states))).data();
+      states_[example] = {reinterpret_cast<float const*>(mapped), states.size()};
+    } else {
+      states_[example] = in_memory_.emplace_back(std::move(states));
     }
     bytes_ += bytes;
     ++examples_;
@@ -62,7 +84,9 @@ public:
 
 private:
   std::size_t budget_, bytes_ = 0, examples_ = 0, layers_ = 0;
-  std::vector<std::vector<float>> states_; ///< by example; empty where there are none
+  std::vector<std::span<float const>> states_; ///< by example; empty where there are none
+  std::vector<std::vector<float>> in_memory_;  ///< what they point to, or
+  std::optional<ScratchFile> file_;
 };
 
 /// An objective whose losses can be had from the states behind a model's frozen layers, a models::Bottom as
