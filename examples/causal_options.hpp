@@ -18,14 +18,10 @@ struct CausalOptions : ClassifierOptions {
   std::int64_t train_size = 0;      ///< 0: all that is left
   std::int64_t min_tokens = 2;      ///< shorter texts are left out
   std::int64_t overlap = 0;         ///< of the windows over a text file
-  std::string adapter = "none";
-  std::int64_t prefix_tokens = 5; ///< as in MeZO
-  std::int64_t lora_rank = 8;     ///< this and the next two as in MeZO
-  double lora_alpha = 16.0;
-  std::string lora_targets = "*.q_proj,*.v_proj";
-  bool merge = false;              ///< write the whole model, the adapter in its weights
-  std::string prompt_for_sample;   ///< empty: the tokenizer's beginning of a text
-  std::int64_t sample_tokens = 30; ///< 0: no sample
+  std::int64_t prefix_tokens = 5;   ///< as in MeZO
+  bool merge = false;               ///< write the whole model, the adapter in its weights
+  std::string prompt_for_sample;    ///< empty: the tokenizer's beginning of a text
+  std::int64_t sample_tokens = 30;  ///< 0: no sample
   double temperature = 0.8;
 
   CausalOptions() {
@@ -117,18 +113,7 @@ inline void add_adapter(CLI::App& app, CausalOptions& o) {
       ->check(one_of({"none", "lora", "prefix"}))
       ->capture_default_str()
       ->type_name("KIND");
-  app.add_option("--lora-rank", o.lora_rank, "Rank of the terms")
-      ->check(whole_number(1, 512))
-      ->capture_default_str()
-      ->type_name("N");
-  app.add_option("--lora-alpha", o.lora_alpha, "Terms are scaled by this over their rank")
-      ->check(number(false))
-      ->capture_default_str()
-      ->type_name("X");
-  app.add_option("--lora-targets", o.lora_targets,
-                 "Layers that get a term: names as in the model's file without .weight, * for any characters")
-      ->capture_default_str()
-      ->type_name("NAMES");
+  add_lora_terms(app, o.lora);
   app.add_flag("--merge", o.merge,
                "With --adapter lora: --out gets the whole model, the terms in its weights");
   app.add_option("--prefix-tokens", o.prefix_tokens, "Tokens of the prefix")

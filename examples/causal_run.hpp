@@ -54,10 +54,7 @@ void print_sample(CausalOptions const& o, Model const& model, Tokenizer const& t
 
 /// The terms that --adapter lora asks for.
 inline pl::layers::LoraOptions lora_options(CausalOptions const& o) {
-  return {.rank = static_cast<std::size_t>(o.lora_rank),
-          .alpha = static_cast<float>(o.lora_alpha),
-          .targets = o.lora_targets,
-          .seed = o.seed};
+  return examples::lora_options(o.lora, o.seed, "*.q_proj,*.v_proj");
 }
 
 /// What a journal's header says of model, objective and data.
@@ -149,8 +146,9 @@ std::size_t choose_trained(CausalOptions const& o, Model& model) {
   if (o.adapter == "lora") {
     pl::layers::add_lora(model, lora_options(o));
   }
-  bool const terms = o.adapter == "lora" && o.train == "*";
-  return o.steps == 0 ? 0 : pl::optimize::select_trained(model, terms ? "*.lora_?.weight" : o.train);
+  bool const terms = o.adapter == "lora";
+  return o.steps == 0 ? 0
+                      : pl::optimize::select_trained(model, terms ? trained_with_terms(o.train) : o.train);
 }
 
 template <class Task, class T>
@@ -221,6 +219,7 @@ inline CausalOptions as_choice(ClassifierOptions const& options) {
     pair += behind;
   }
   o.sample_tokens = 0;
+  o.merge = o.adapter == "lora"; // --out is a classifier that needs no other directory
   return o;
 }
 

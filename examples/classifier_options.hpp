@@ -4,6 +4,7 @@
 
 #include "command_line.hpp"
 #include "help_text.hpp"
+#include "lora_options.hpp"
 #include "method_options.hpp"
 #include "phone_options.hpp"
 #include "run_journal.hpp"
@@ -42,6 +43,8 @@ struct ClassifierOptions {
   std::string train = "*";
   std::string storage = "f32";
   std::int64_t cache = 256; ///< MB
+  std::string adapter = "none";
+  LoraChoice lora;
   bool steps_given = false, head_steps_given = false;
   bool group_by_length = false;
   std::filesystem::path cache_dir, out, metrics, plot, predictions;
@@ -182,6 +185,17 @@ inline void add_machine(CLI::App& app, ClassifierOptions& o, bool adapters = fal
       ->type_name("N");
 }
 
+inline void add_adapter(CLI::App& app, ClassifierOptions& o) {
+  app.option_defaults()->group("Training");
+  app.add_option("--adapter", o.adapter,
+                 "none trains the model's weights, lora terms of low rank beside them (and the head, where "
+                 "there is one), which --out has in its weights")
+      ->check(one_of({"none", "lora"}))
+      ->capture_default_str()
+      ->type_name("KIND");
+  add_lora_terms(app, o.lora);
+}
+
 inline void add_results(CLI::App& app, ClassifierOptions& o) {
   app.option_defaults()->group("Results");
   app.add_option("--out", o.out, "Directory for the fine-tuned model, which `transformers` loads too")
@@ -226,6 +240,7 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
       ->check(one_of({"cross-entropy", "accuracy", "macro-f1"}))
       ->capture_default_str()
       ->type_name("KIND");
+  detail::add_adapter(app, options);
   add_method(app, options.method);
   detail::add_machine(app, options);
   add_phone(app, options.phone);

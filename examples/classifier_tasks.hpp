@@ -70,6 +70,9 @@ public:
     }
   }
 
+  /// Names of a head that is trained with the terms of an adapter.
+  [[nodiscard]] static std::string head_names() { return ""; }
+
   template <class P>
   void start(Examples const&, ClassifierOptions const&, P const&, pocketllm::train::StopCondition const&,
              pocketllm::Runtime&) {}
@@ -164,6 +167,11 @@ public:
       digest.add(example.types);
       digest.add(example.label);
     }
+  }
+
+  /// Names of a head that is trained with the terms of an adapter.
+  [[nodiscard]] std::string head_names() {
+    return model.class_layer().weight.name() + "," + model.class_layer().bias.name();
   }
 
   /// A new head starts from the class means of the features, or from zero, and makes the steps that train it

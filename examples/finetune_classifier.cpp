@@ -27,6 +27,11 @@ using Team = pl::train::Alone;
 #endif
 constexpr char const* program = "finetune_classifier";
 
+/// The terms that --adapter lora asks for.
+pl::layers::LoraOptions lora_options(Options const& o) {
+  return examples::lora_options(o.lora, o.seed, "*.query,*.value");
+}
+
 /// What a journal's header says of model, objective and data.
 template <class Task>
 pl::train::RunDescription describe_run(Options const& o, Task const& task,
@@ -37,10 +42,24 @@ pl::train::RunDescription describe_run(Options const& o, Task const& task,
   if (o.loss != "cross-entropy") {
     objective["loss"] = o.loss;
   }
-  return {{{"type", Task::Model::names.model_type}, {"storage", o.storage}},
+  pl::io::Json model{{"type", Task::Model::names.model_type}, {"storage", o.storage}};
+  if (o.adapter == "lora") {
+    model["lora"] = pl::train::describe_lora(lora_options(o));
+  }
+  return {model,
           objective,
           {{"digest", digest.text()}, {"examples", train.size()}},
           {{"program", program}, {"model", o.model.string()}, {"data", o.data.string()}}};
+}
+
+/// Puts terms beside the weights if they are asked for. Returns the number of weights that are trained.
+template <class Task>
+std::size_t choose_trained(Options const& o, Task& task) {
+  if (o.adapter != "lora") {
+    return pl::optimize::select_trained(task.model, o.train);
+  }
+  pl::layers::add_lora(task.model, lora_options(o));
+  return pl::optimize::select_trained(task.model, examples::trained_with_terms(o.train, task.head_names()));
 }
 
 template <class Task>
@@ -53,7 +72,7 @@ int run_task(Options const& o) {
   auto const train = task.encode(data.train), test = task.encode(data.test);
   using Example = typename Task::Objective::Example;
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  std::size_t const trained = pl::optimize::select_trained(task.model, o.train);
+  std::size_t const trained = choose_trained(o, task);
   examples::Directions directions(o.method);
   auto const& perturbation = directions.perturbation();
   if (Team().rank() == 0) { // the others write nothing
@@ -87,7 +106,11 @@ int run_task(Options const& o) {
     }
   }
   run.before();
-  run.train([&] { task.save(o.out, o.model); });
+  run.train([&] {
+    pl::layers::merge_lora(task.model, runtime);
+    frozen.forget(); // what is trained of the merged model is no matter any more
+    task.save(o.out, o.model);
+  });
   run.after();
   auto const metrics = pl::train::compute_metrics(last.labels, last.predictions, task.objective.classes());
   std::cout << '\n' << pl::train::confusion_table(metrics, labels.names) << '\n';
@@ -117,8 +140,9 @@ int run_model(Options options) {
 
 template <class T>
 int run_with(Options const& options) {
-  return examples::is_bert(options.model) ? run_model<pl::models::Bert<T>>(options)
-                                          : run_model<pl::models::Roberta<T>>(options);
+  using Weights = pl::layers::Lora<T>; // of which all terms are optional
+  return examples::is_bert(options.model) ? run_model<pl::models::Bert<Weights>>(options)
+                                          : run_model<pl::models::Roberta<Weights>>(options);
 }
 
 int run(Options const& options) {

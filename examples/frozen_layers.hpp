@@ -46,6 +46,11 @@ public:
   [[nodiscard]] pocketllm::train::BottomCache& train() noexcept { return train_; }
   [[nodiscard]] pocketllm::train::BottomCache& test() noexcept { return test_; }
 
+  /// Keeps nothing any more.
+  void forget() noexcept {
+    train_ = pocketllm::train::BottomCache(0), test_ = pocketllm::train::BottomCache(0);
+  }
+
   /// "frozen   embeddings and the first 3 layers, computed once for each text, kept in 21 MB"
   void print(std::ostream& out) const {
     using pocketllm::train::format_bytes;

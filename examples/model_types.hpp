@@ -17,17 +17,18 @@
 namespace examples {
 
 /// Calls f(std::type_identity<Model>()) with the model of config.json's model_type `type`, its weights of
-/// type T. Throws Error for a type that is not known. New models are added here.
+/// type T and with room for LoRA terms beside them. Throws Error for a type that is not known. New models are
+/// added here.
 template <class T, class F>
 void with_model_type(std::string const& type, std::string const& place, F&& f) {
   if (type == "roberta") {
-    return f(std::type_identity<pocketllm::models::Roberta<T>>());
+    return f(std::type_identity<pocketllm::models::Roberta<pocketllm::layers::Lora<T>>>());
   }
   if (type == "bert") {
-    return f(std::type_identity<pocketllm::models::Bert<T>>());
+    return f(std::type_identity<pocketllm::models::Bert<pocketllm::layers::Lora<T>>>());
   }
   if (type == "opt") {
-    return f(std::type_identity<pocketllm::models::Opt<T>>());
+    return f(std::type_identity<pocketllm::models::Opt<pocketllm::layers::Lora<T>>>());
   }
   pocketllm::fail(place, ": a model of type ", pocketllm::text::quote(type),
                   " is not known here; known are: roberta, bert, opt");
@@ -68,30 +69,18 @@ void with_model_of(pocketllm::io::Journal const& journal, F&& f) {
   with_model_type<pocketllm::bf16>(type, place, f);
 }
 
-/// The same for a run that trained LoRA terms beside an OPT, whose weights may be in 8 or 4 bits.
+/// The same for a run that trained LoRA terms, beside which the weights of an OPT may be in 8 or 4 bits.
 template <class F>
 void with_adapted_model_of(pocketllm::io::Journal const& journal, F&& f) {
   auto const [place, type, storage] = model_words(journal);
-  pocketllm::require(type == "opt", place, ": LoRA terms beside a model of type ",
-                     pocketllm::text::quote(type), " are not known here; known are those of opt");
-  auto const call = [&]<class T>(std::type_identity<T>) {
-    f(std::type_identity<pocketllm::models::Opt<pocketllm::layers::Lora<T>>>());
-  };
-  if (storage == "f32") {
-    return call(std::type_identity<float>());
+  if (storage != "i8" && storage != "i4") {
+    return with_model_of(journal, f);
   }
-  if (storage == "f16") {
-    return call(std::type_identity<pocketllm::f16>());
-  }
-  if (storage == "bf16") {
-    return call(std::type_identity<pocketllm::bf16>());
-  }
-  if (storage == "i8") {
-    return call(std::type_identity<pocketllm::i8>());
-  }
-  pocketllm::require(storage == "i4", place, ": storage ", pocketllm::text::quote(storage),
-                     " is not known here; known are: f32, f16, bf16, i8, i4");
-  call(std::type_identity<pocketllm::i4>());
+  pocketllm::require(type == "opt", place, ": a model of type ", pocketllm::text::quote(type), " in storage ",
+                     storage, " is not known here; known are those of opt");
+  using namespace pocketllm;
+  storage == "i8" ? f(std::type_identity<models::Opt<layers::Lora<i8>>>())
+                  : f(std::type_identity<models::Opt<layers::Lora<i4>>>());
 }
 
 } // namespace examples

@@ -130,14 +130,14 @@ void replay_one(Options const& o, Model& model, pl::io::Journal const& journal, 
 
 /// The model that the first run began with.
 template <class Model>
-Model base_model(Options const& o, pl::io::Journal const& journal) {
+Model base_model(Options const& o, pl::io::Journal const& journal, pl::io::LoadOptions const& load = {}) {
   if constexpr (requires(Model model) { model.class_layer(); }) {
     if (examples::began_with_new_head(journal)) {
       return examples::load_with_head<Model>(
           o.model, journal, o.head.empty() ? examples::head_start_file(o.journals.front()) : o.head);
     }
   }
-  return pl::io::load<Model>(o.model);
+  return pl::io::load<Model>(o.model, load);
 }
 
 /// Writes what was made to --out.
@@ -167,16 +167,28 @@ void replay_all(Options const& o, std::vector<pl::io::Journal> const& journals) 
   }
 }
 
-/// A run of finetune_causal --adapter lora: only the terms are written.
+/// Writes what a run with LoRA terms wrote: of an OPT the terms alone, of a classifier the whole.
+template <class Model>
+void save_adapted(Options const& o, Model& model, pl::io::Journal const& journal, pl::Runtime& runtime) {
+  if constexpr (requires { model.class_layer(); }) {
+    pl::layers::merge_lora(model, runtime);
+    save(o, model, journal);
+    std::cout << "model in " << o.out.string() << '\n';
+  } else {
+    pl::train::save_adapter(model, o.out, {o.model.string()});
+    std::cout << "adapter in " << o.out.string() << '\n';
+  }
+}
+
+/// A run with --adapter lora.
 template <class Model>
 void replay_lora(Options const& o, pl::io::Journal const& journal, pl::layers::LoraOptions const& terms) {
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  auto model = pl::io::load<Model>(o.model, {.borrow = true});
+  Model model = base_model<Model>(o, journal, {.borrow = true});
   pl::layers::add_lora(model, terms);
   replay_one(o, model, journal, static_cast<std::uint64_t>(o.steps), runtime);
   if (!o.out.empty()) {
-    pl::train::save_adapter(model, o.out, {o.model.string()});
-    std::cout << "adapter in " << o.out.string() << '\n';
+    save_adapted(o, model, journal, runtime);
   }
 }
 

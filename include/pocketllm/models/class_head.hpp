@@ -25,7 +25,7 @@ template <EncoderFamily F>
 
 /// A classifier whose encoder (and pooler, where it is used) is that of `base` and whose class layer is zero.
 /// Throws Error when `pooling` asks for a pooler that `base` does not have.
-template <EncoderFamily F, tensor::WeightStorage T>
+template <EncoderFamily F, layers::Weights T>
 [[nodiscard]] EncoderModel<F, T> with_class_head(EncoderModel<F, T> base, std::size_t classes,
                                                  Pooling pooling) {
   EncoderModel<F, T> model(with_classes(base.config(), classes, pooling));

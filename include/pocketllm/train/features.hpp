@@ -19,6 +19,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace pocketllm::train {
@@ -122,12 +123,13 @@ public:
   }
 
   /// Writes the layer into one of the same shape.
-  template <tensor::WeightStorage T>
+  template <layers::Weights T>
   void copy_to(layers::Linear<T>& other) const {
     require(other.weight.shape() == layer.weight.shape(), other.weight.name(), " is not of the head's shape");
-    T* const weight = other.weight.mutable_data();
+    auto* const weight = other.weight.mutable_data();
+    using Stored = std::remove_pointer_t<decltype(other.weight.mutable_data())>;
     std::transform(layer.weight.data(), layer.weight.data() + layer.weight.size(), weight,
-                   [](float value) { return from_float<T>(value); });
+                   [](float value) { return from_float<Stored>(value); });
     std::copy_n(layer.bias.data(), layer.bias.size(), other.bias.mutable_data());
   }
 
