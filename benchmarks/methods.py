@@ -129,9 +129,10 @@ def figures(method: Method, curves: list[Curve]) -> list[str]:
             f"{statistics.mean(curve.seconds for curve in curves):.0f} s"]
 
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 420, 60, 60, 190, 50  # pixels
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 500, 60, 60, 190, 50  # pixels
 COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
-           "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b"]  # fmt: skip
+           "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b", "#d4a72c", "#218bff",
+           "#fa4549", "#24292f"]  # fmt: skip
 
 
 def chart(curves: dict[str, list[Curve]]) -> str:
