@@ -70,7 +70,7 @@ def methods(o: argparse.Namespace) -> dict[str, list[str]]:
     full = ["--head-steps", o.head_steps, "--steps", o.steps, "--learning-rate", o.rate, "--schedule", "linear"]
     return {
         "class means, no step": ["--head-steps", "0", "--steps", "0"],
-        "head": ["--head-steps", o.head_steps, "--steps", "0"],
+        "head alone": ["--head-steps", o.head_steps, "--steps", "0"],
         "head, then all weights, f32": full,
         "head, then all weights, f16": [*full, "--storage", "f16"],
         "PyTorch Adam, head": ["--train", "head"],
