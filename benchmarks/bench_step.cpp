@@ -169,7 +169,7 @@ void run_as(StepOptions const& options, pl::Runtime& runtime) {
 void run(StepOptions const& options) {
   pl::require(options.perturbation == "none" || options.points % 2 == 0, "--points ", options.points,
               ": points come in pairs; give an even number, or --perturbation none");
-  pl::Runtime runtime(static_cast<std::size_t>(options.threads));
+  pl::Runtime runtime = examples::make_runtime(options.threads, options.activations, options.storage);
   if (options.storage == "i8" || options.storage == "i4") {
     return options.storage == "i8" ? run_as<pl::i8>(options, runtime) : run_as<pl::i4>(options, runtime);
   }

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What compilers make of the innermost loop of products on AArch64: instructions, accesses of the stack, and how near it
-comes to two multiply-adds of 128 bits a cycle, by llvm-mca's models of processors.
+"""What compilers make of the innermost loops of products on AArch64, of floats (fmla) and of codes (sdot): instructions,
+accesses of the stack, and how near they come to two of those a cycle, by llvm-mca's models of processors.
 
   benchmarks/mca.py            a table; needs llvm-mca (Debian: llvm-19)
   benchmarks/mca.py --check    fails if a loop touches the stack or multiplies too often; ends with 77 if there is no
                                compiler for AArch64
 """
 import argparse
+import itertools
 import os
 import re
 import shutil
@@ -15,12 +16,16 @@ import subprocess
 import sys
 import tempfile
 
-SOURCE = """#include <pocketllm/simd/tile.hpp>
+SOURCE = """#include <pocketllm/simd/code_tile.hpp>
+#include <pocketllm/simd/tile.hpp>
 template void pocketllm::simd::multiply_block<xsimd::neon64>(pocketllm::simd::BlockArguments const&, std::size_t);
+template void pocketllm::simd::multiply_codes<xsimd::neon64>(pocketllm::simd::CodeArguments const&, std::size_t);
 """
+# What a tile multiplies with, and the function that it is.
+TILES = {"fmla": "run_tile", "sdot": "run_dotprod_tile"}
 COMPILERS = ["aarch64-linux-gnu-g++", "clang++ --target=aarch64-linux-gnu"]
 OBJDUMP = "aarch64-linux-gnu-objdump"
-# Tiles by rows and vectors: those that fill the registers (TileShape<neon64>). A pass has 4 elements of depth.
+# By rows and vectors: those that fill the registers (TileShape<neon64>). A pass has 4 elements of depth.
 FULL_TILES = [(6, 4), (8, 3), (12, 2), (24, 1)]
 UNROLLED = 4
 # LLVM models the Cortex-A76, A78 and X1 as a Cortex-A57, which has one pipe for them. The Neoverse N1 is the A76 for
@@ -49,25 +54,25 @@ def disassemble(compiler, include, flags):
 
 
 def tile_of(function):
-    """(rows, vectors) of the tile that a function is, or None."""
-    match = re.search(r"run_tile<xsimd::neon64, (\d+)ul((?:, \d+ul)+)>\(", function)
-    return match and (int(match[1]), match[2].count(","))
+    """(its function, rows, vectors) of a tile, or None."""
+    match = re.search(r"(\w+)<xsimd::neon64, (\d+)ul((?:, \d+ul)+)>\(", function)
+    return match and (match[1], int(match[2]), match[3].count(","))
 
 
-def main_loop(code, multiplications):
-    """The shortest loop with at least so many multiply-adds."""
+def main_loop(code, instruction, multiplications):
+    """The shortest loop with at least so many of an instruction."""
     loops = []
-    for address, instruction in code:
-        jump = re.match(r"(?:b|b\.\w+|cbz|cbnz|tbz|tbnz)\s+(?:.*,\s*)?([0-9a-f]+) <", instruction)
+    for address, last in code:
+        jump = re.match(r"(?:b|b\.\w+|cbz|cbnz|tbz|tbnz)\s+(?:.*,\s*)?([0-9a-f]+) <", last)
         if jump and int(jump[1], 16) <= address:
             body = [text for at, text in code if int(jump[1], 16) <= at <= address]
-            if sum(map(is_fmla, body)) >= multiplications:
+            if count(body, instruction) >= multiplications:
                 loops.append(body)
     return min(loops, key=len, default=[])
 
 
-def is_fmla(instruction):
-    return instruction.startswith("fmla")
+def count(loop, mnemonic):
+    return sum(instruction.startswith(mnemonic) for instruction in loop)
 
 
 def on_stack(instruction):
@@ -78,7 +83,8 @@ def cycles(loop, processor, mca):
     """Cycles of a pass, by llvm-mca."""
     text = "\n".join(re.sub(r"[0-9a-f]+ <.*", ".", instruction) for instruction in loop)
     passes = 200
-    report = subprocess.run([mca, "-mtriple=aarch64", f"-mcpu={processor}", f"-iterations={passes}"], input=text,
+    report = subprocess.run([mca, "-mtriple=aarch64", f"-mcpu={processor}", "-mattr=+dotprod",
+                             f"-iterations={passes}"], input=text,
                             check=True, capture_output=True, text=True).stdout
     return int(re.search(r"Total Cycles:\s+(\d+)", report)[1]) / passes
 
@@ -114,21 +120,21 @@ def main():
     if not options.check and options.mca is None:
         sys.exit("mca.py: no llvm-mca; install LLVM's tools (Debian: apt-get install llvm-19), or give --check")
     processors = [] if options.check else options.processor or PROCESSORS
-    print("| compiler | rows x vectors | instructions | multiply-adds | loads | on the stack |",
+    print("| compiler | multiplies with | rows x vectors | instructions | of them that | loads | on the stack |",
           *(f"{processor} |" for processor in processors))
-    print("|---|---|---|---|---|---|" + "---|" * len(processors))
+    print("|---|---|---|---|---|---|---|" + "---|" * len(processors))
     faults = 0
     for compiler in compilers:
         functions = disassemble(compiler, os.path.join(here, "..", "include"), options.flags.split())
         tiles = {tile_of(name): code for name, code in functions.items() if tile_of(name)}
-        for rows, vectors in FULL_TILES:
+        for (mnemonic, function), (rows, vectors) in itertools.product(TILES.items(), FULL_TILES):
             expected = rows * vectors * UNROLLED
-            loop = main_loop(tiles.get((rows, vectors), []), expected)
-            multiplications, stack = sum(map(is_fmla, loop)), sum(map(on_stack, loop))
+            loop = main_loop(tiles.get((function, rows, vectors), []), mnemonic, expected)
+            multiplications, stack = count(loop, mnemonic), sum(map(on_stack, loop))
             faults += multiplications != expected or stack != 0
             shares = [expected / PIPES / cycles(loop, processor, options.mca) for processor in processors]
-            print(f"| {compiler.split()[0]} | {rows} x {vectors} | {len(loop)} | {multiplications} |",
-                  f"{sum(text.startswith('ld') for text in loop)} | {stack} |", *(f"{share:.2f} |" for share in shares))
+            print(f"| {compiler.split()[0]} | {mnemonic} | {rows} x {vectors} | {len(loop)} | {multiplications} |",
+                  f"{count(loop, 'ld')} | {stack} |", *(f"{share:.2f} |" for share in shares))
     if faults:
         print(f"mca.py: {faults} loops touch the stack, or do not multiply once for each row, vector and element")
     return int(faults != 0)

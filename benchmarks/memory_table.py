@@ -19,10 +19,12 @@ from reporting import around_section, positive, run_json, table
 
 HERE = Path(__file__).resolve().parent
 
-# what is trained, storage, adapter, whether the weights lie in a file
-ROWS = [("all weights", "f32", "none", False), ("all weights", "f16", "none", False), ("LoRA", "f16", "lora", False),
-        ("LoRA", "f16", "lora", True), ("prefix", "f16", "prefix", True), ("LoRA", "i8", "lora", False),
-        ("LoRA", "i4", "lora", False)]  # fmt: skip
+# what is trained, storage, adapter, whether the weights lie in a file, activations in products with weights of codes
+ROWS = [("all weights", "f32", "none", False, "f32"), ("all weights", "f16", "none", False, "f32"),
+        ("LoRA", "f16", "lora", False, "f32"), ("LoRA", "f16", "lora", True, "f32"),
+        ("prefix", "f16", "prefix", True, "f32"), ("LoRA", "i8", "lora", False, "f32"),
+        ("LoRA", "i8", "lora", False, "i8"), ("LoRA", "i4", "lora", False, "f32"),
+        ("LoRA", "i4", "lora", False, "i8")]  # fmt: skip
 
 
 def gigabytes(value: float) -> str:
@@ -48,9 +50,9 @@ def main() -> None:
 
     rows, last = [], {}
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-        for trained, storage, adapter, in_file in ROWS:
+        for trained, storage, adapter, in_file, activations in ROWS:
             shape = ["--batch", options.batch, "--tokens", options.tokens, "--steps", options.steps,
-                     "--storage", storage, "--json", "-"]  # fmt: skip
+                     "--storage", storage, "--activations", activations, "--json", "-"]  # fmt: skip
             model = options.model
             if in_file:
                 model = Path(folder) / storage
@@ -59,7 +61,8 @@ def main() -> None:
                                     "--write-model", model], check=True)  # fmt: skip
             command = [options.bench_step, "--model", model, "--adapter", adapter, *shape]
             last = run_json([str(word) for word in command], "--bench-step")
-            rows.append([trained, storage + (", in the file" if in_file else ""), gigabytes(last["weights_bytes"]),
+            rows.append([trained, storage + (", in the file" if in_file else ""), activations,
+                         gigabytes(last["weights_bytes"]),
                          gigabytes(last["peak_rss_bytes"]), gigabytes(last["private_dirty_bytes"]),
                          seconds(last["forward_seconds"]), seconds(last["step_seconds"]),
                          f"{last['step_over_forwards']:.2f}"])  # fmt: skip
@@ -67,8 +70,8 @@ def main() -> None:
     section = (f"{options.model} ({last['parameters'] / 1e6:.0f} million weights), Gaussian directions, batches of "
                f"{options.batch} x {options.tokens} tokens, the loss over all tokens, {last['threads']} threads of "
                f"{last['processor']}.\n\n"
-               + table(["trained", "weights as", "weights", "peak, resident", "private and dirty", "one forward",
-                        "step", "step / 2 forwards"], rows))  # fmt: skip
+               + table(["trained", "weights as", "activations as", "weights", "peak, resident", "private and dirty",
+                        "one forward", "step", "step / 2 forwards"], rows))  # fmt: skip
     print(section)
     if around:
         (options.write / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")

@@ -2,6 +2,7 @@
 // The command line of bench_step.
 #pragma once
 
+#include "activations.hpp"
 #include "command_line.hpp"
 #include "help_text.hpp"
 
@@ -14,7 +15,7 @@ namespace benchmarks {
 
 struct StepOptions {
   std::string model = "roberta-large";
-  std::string storage = "f32";
+  std::string storage = "f32", activations = "f32";
   std::string adapter = "none";
   std::string perturbation = "gaussian";
   std::int64_t points = 2;
@@ -43,6 +44,7 @@ inline void add_step(CLI::App& app, StepOptions& o) {
       ->check(one_of({"f32", "f16", "bf16", "i8", "i4"}))
       ->capture_default_str()
       ->type_name("TYPE");
+  examples::add_activations(app, o.activations);
   app.add_option(
          "--adapter", o.adapter,
          "What is trained of an OPT: none for all weights, lora for terms of rank 8 at query and value, "

@@ -50,6 +50,7 @@ struct StepFigures {
   nlohmann::ordered_json const json{{"program", "bench_step"},
                                     {"model", o.model},
                                     {"storage", o.storage},
+                                    {"activations", o.activations},
                                     {"adapter", o.adapter},
                                     {"perturbation", o.perturbation},
                                     {"points", o.points},
@@ -97,7 +98,8 @@ inline void print(std::ostream& out, StepOptions const& o, StepFigures const& f)
       << (f.trained == f.parameters
               ? "all"
               : concat(std::setprecision(4), static_cast<double>(f.trained) / 1e6, " million"))
-      << " trained, " << format_bytes(f.weights_bytes) << " as " << o.storage << '\n'
+      << " trained, " << format_bytes(f.weights_bytes) << " as " << o.storage
+      << (o.activations == "f32" ? "" : ", activations as " + o.activations) << '\n'
       << "machine   " << processor_name() << ", " << counted(f.threads, "thread") << '\n'
       << "forward   " << in_words(f.forward_seconds) << "  (" << o.batch << " x " << o.tokens
       << " tokens, 1 point, no noise)\n"

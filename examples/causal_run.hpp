@@ -63,6 +63,9 @@ pl::train::RunDescription describe_run(CausalOptions const& o, char const* progr
   pl::train::ExamplesDigest digest;
   task.add_examples(digest);
   pl::io::Json model{{"type", "opt"}, {"storage", o.storage}};
+  if (o.activations != "f32") {
+    model["activations"] = o.activations;
+  }
   if (o.adapter == "lora") {
     model["lora"] = pl::train::describe_lora(lora_options(o));
   } else if (o.adapter == "prefix") {
@@ -158,7 +161,7 @@ int run_task(CausalOptions const& o, char const* program) {
   // weights that stay as they are need no memory of their own where the file has their type
   auto model = pl::io::load<pl::models::Opt<pl::layers::Lora<T>>>(o.model, {.borrow = o.adapter != "none"});
   Tokenizer const tokenizer = pl::text::load_tokenizer(o.model);
-  pl::Runtime runtime(static_cast<std::size_t>(o.threads));
+  pl::Runtime runtime = make_runtime(o.threads, o.activations, o.storage);
   std::size_t const taken = prefix ? static_cast<std::size_t>(o.prefix_tokens) : 0;
   std::size_t const positions = model.config().max_tokens();
   pl::require(taken + 2 <= positions, "--prefix-tokens ", taken, ": the model has positions for ", positions);

@@ -2,6 +2,7 @@
 // The command line of finetune_classifier.
 #pragma once
 
+#include "activations.hpp"
 #include "command_line.hpp"
 #include "help_text.hpp"
 #include "lora_options.hpp"
@@ -41,7 +42,7 @@ struct ClassifierOptions {
   std::string loss = "cross-entropy";
   std::uint64_t seed = 0;
   std::string train = "*";
-  std::string storage = "f32";
+  std::string storage = "f32", activations = "f32";
   std::int64_t cache = 256; ///< MB
   std::string adapter = "none";
   LoraChoice lora;
@@ -171,6 +172,9 @@ inline void add_machine(CLI::App& app, ClassifierOptions& o, bool adapters = fal
       ->check(one_of(storages))
       ->capture_default_str()
       ->type_name("TYPE");
+  if (adapters) {
+    add_activations(app, o.activations);
+  }
   app.add_option("--cache", o.cache,
                  "Memory for what layers below the lowest trained one make of each text, in MB")
       ->check(whole_number(0, std::numeric_limits<std::int32_t>::max()))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Continues a prompt, or each line that is typed, with an OPT: generate --help
+#include "activations.hpp"
 #include "command_line.hpp"
 #include "help_text.hpp"
 #include "prefix_files.hpp"
@@ -22,7 +23,7 @@ namespace {
 
 struct Options {
   std::filesystem::path model, adapter;
-  std::string prompt, storage = "f32";
+  std::string prompt, storage = "f32", activations = "f32";
   std::int64_t max_tokens = 50, top_k = 0, threads = 0;
   double temperature = 0.8, top_p = 0.95;
   std::uint64_t seed = 0;
@@ -69,6 +70,7 @@ bool parse(int argc, char** argv, Options& o, int& status) {
       ->check(examples::one_of({"f32", "f16", "bf16", "i8", "i4"}))
       ->capture_default_str()
       ->type_name("TYPE");
+  examples::add_activations(app, o.activations);
   app.add_option("--threads", o.threads, "0 for as many as the machine has")
       ->check(examples::whole_number(0, 1024)) // the limit of ThreadPool
       ->capture_default_str()
@@ -118,7 +120,7 @@ void answer(Options const& o, Model const& model, pl::text::AnyTokenizer const& 
 template <class Model>
 void run_model(Options const& o, Model const& model) {
   auto const tokenizer = pl::text::load_tokenizer(o.model);
-  pl::Runtime runtime(static_cast<std::size_t>(o.threads));
+  pl::Runtime runtime = examples::make_runtime(o.threads, o.activations, o.storage);
   if (o.has_prompt) {
     answer(o, model, tokenizer, examples::unescape(o.prompt), runtime);
     return;

@@ -7,6 +7,7 @@
 #include <pocketllm/models/gather.hpp>
 #include <pocketllm/models/vocabulary_head.hpp>
 #include <pocketllm/simd/entry.hpp>
+#include <pocketllm/tensor/coded.hpp>
 #include <pocketllm/tensor/noise_norm.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/perturbed_row.hpp>
@@ -31,6 +32,8 @@ static_assert(std::same_as<A, pl::simd::native>, "compiled with the options of a
 
 POCKETLLM_KERNEL(pl::tensor::kernel::PackedShape)
 POCKETLLM_KERNEL(pl::tensor::kernel::PackPanel)
+POCKETLLM_KERNEL(pl::tensor::kernel::CodeWords)
+POCKETLLM_KERNEL(pl::tensor::kernel::CodePanel)
 POCKETLLM_KERNEL(pl::layers::kernel::AttentionHead)
 POCKETLLM_KERNEL(pl::layers::kernel::NormalizeRow)
 POCKETLLM_KERNEL(pl::models::kernel::ScoreRow)

@@ -8,7 +8,7 @@ measure() {
 
 measure --threads 1 --json step.json
 expect_success 'x 2 forwards'
-for key in model storage adapter perturbation points batch tokens threads steps processor compiler parameters \
+for key in model storage activations adapter perturbation points batch tokens threads steps processor compiler parameters \
   trained weights_bytes peak_rss_bytes private_dirty_bytes forward_seconds step_seconds update_seconds step_over_forwards gflops loss; do
   [ "$(grep -c "^  \"$key\": " step.json)" -eq 1 ] || complain "$key is not in the JSON once"
 done
@@ -39,6 +39,8 @@ for storage in f16 i8 i4; do
     expect_success "as $storage"
   done
 done
+measure --model "$opt" --storage i4 --adapter lora --activations i8
+expect_success 'as i4, activations as i8'
 measure --model "$opt" --storage f32
 expect_success 'million weights, all trained'
 measure --model "$opt" --storage i8
@@ -54,6 +56,8 @@ measure --json missing/step.json
 expect_early_error 1 'missing/step.json: cannot be opened for writing'
 measure --storage i8
 expect_early_error 1 '--storage i8 is for an OPT under an adapter here'
+measure --activations i8
+expect_early_error 1 '--activations i8: weights of f32 are multiplied as floats; it needs --storage i8 or i4'
 measure --storage i6
 expect_early_error 2 '--storage: i6 not in {f32,f16,bf16,i8,i4}'
 measure --adapter lora

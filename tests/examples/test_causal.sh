@@ -9,7 +9,7 @@ for flag in --help -h; do
   expect_success 'Fine-tunes a causal language model'
 done
 [ -z "$(grep -E '.{81}' out.txt)" ] || complain 'a line is wider than 80 columns'
-for option in --model --data --where --template --answer --label-words --steps --loss --storage --adapter --write-answers \
+for option in --model --data --where --template --answer --label-words --steps --loss --storage --activations --adapter --write-answers \
   --prompt; do
   [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
 done
@@ -54,6 +54,26 @@ for storage in f32 i8 i4; do
   "$generate" --model "$opt" --storage "$storage" --prompt 'I am' --max-tokens 4 --adapter "lora-$storage" >lora.txt
   check 'a text' [ -s lora.txt ]
 done
+# Products of integers: the figures of those of floats but for their last digits, and the same with any instructions.
+for level in avx2 avx512; do
+  export POCKETLLM_LEVEL=$level
+  write_texts --steps 3 --adapter lora --learning-rate 1e-3 --storage i8 --activations i8 --predictions "$level.jsonl"
+  expect_success 'million trained'
+done
+unset POCKETLLM_LEVEL
+integers=$(result_of after)
+if grep -q avx2 /proc/cpuinfo 2>/dev/null; then
+  check 'AVX2 and AVX-512 agree' cmp avx2.jsonl avx512.jsonl
+fi
+write_texts --steps 3 --adapter lora --learning-rate 1e-3 --storage i8 --predictions floats.jsonl
+floats=$(result_of after)
+[ "$(echo "$floats" | cut -c1-6)" = "$(echo "$integers" | cut -c1-6)" ] || complain "$integers beside $floats"
+! cmp -s avx2.jsonl floats.jsonl || complain '--activations i8 has no effect'
+write_texts --steps 1 --adapter lora --activations i8
+expect_early_error 1 '--activations i8: weights of f32 are multiplied as floats; it needs --storage i8 or i4'
+"$generate" --model "$opt" --storage i4 --activations i8 --prompt 'I am' --max-tokens 4 >integers.txt
+check 'a text' [ -s integers.txt ]
+
 write_texts --steps 3 --adapter lora --learning-rate 1e-3 --merge --out merged
 after=$(result_of after)
 write_texts --steps 0 --model merged

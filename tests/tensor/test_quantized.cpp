@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,66 @@ void check_like_floats() {
   }
 }
 
+/// Activations as codes and scales, by the definition; without a fused multiply-add a code is rounded twice.
+struct NaiveCodes {
+  std::vector<double> values; ///< code * scale
+  NaiveCodes(std::vector<float> const& x, std::size_t cols, bool fused) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      std::size_t const column = i % cols, first = i - column % 32,
+                        end = std::min(first + 32, i - column + cols);
+      float top = 0.0F;
+      for (std::size_t k = first; k < end; ++k) {
+        top = std::max(top, std::abs(x[k]));
+      }
+      float const inverse = 127.0F / top, product = x[i] * inverse;
+      double const exact = static_cast<double>(x[i]) * static_cast<double>(inverse);
+      values.push_back(std::nearbyint(fused ? exact : static_cast<double>(product)) *
+                       static_cast<double>(top / 127.0F));
+    }
+  }
+};
+
+/// Products of codes are those of the numbers that they stand for, with the same bits on all instruction sets
+/// that multiply and add with one rounding, whatever the threads.
+template <class T>
+void check_integers() {
+  for (std::size_t const in : {1U, 33U, 96U, 515U, 1100U}) {
+    for (std::size_t const rows : {1U, 21U, 70U}) {
+      CAPTURE(in);
+      CAPTURE(rows);
+      std::size_t const out = 101, lanes = points.size();
+      auto const q = quantized<T>(naive::tensor_of<float>("some.weight", {out, in}, 1));
+      auto const bias = naive::tensor_of<float>("some.bias", {out}, 2);
+      auto const x = naive::numbers(lanes * rows * in, 3);
+      std::vector<float> fused, y(lanes * rows * out);
+      for (auto const& entry : tables) {
+        auto const name = entry.name;
+        CAPTURE(name);
+        Runtime runtime(fused.empty() ? 1 : 2, Activations::i8);
+        entry.table->template of<T>().product({x.data(), lanes, rows, in}, q, &bias, Kind::gaussian, points,
+                                              {y.data(), lanes, rows, out}, runtime);
+        if (entry.table->fused && !fused.empty()) {
+          REQUIRE(y == fused);
+          continue;
+        }
+        fused = entry.table->fused ? y : fused;
+        NaiveCodes const codes(x, in, entry.table->fused);
+        for (std::size_t l = 0; l < lanes; ++l) {
+          auto const b = naive::perturbed(bias, Kind::gaussian, points[l]);
+          for (std::size_t i = 0; i < rows * out; ++i) {
+            std::size_t const row = l * rows + i / out, n = i % out;
+            double sum = b[n];
+            for (std::size_t k = 0; k < in; ++k) {
+              sum += codes.values[row * in + k] * static_cast<double>(value(q.row(n), k));
+            }
+            REQUIRE(std::abs(static_cast<double>(y[row * out + n]) - sum) < 1e-4);
+          }
+        }
+      }
+    }
+  }
+}
+
 /// The largest error of quantising, in units of the scale of each element.
 template <class T>
 double error_in_scales(std::size_t cols, float size) {
@@ -109,6 +170,60 @@ double error_in_scales(std::size_t cols, float size) {
 
 TEST_CASE("a product of 8-bit weights is that of their values") { check_like_floats<i8>(); }
 TEST_CASE("a product of 4-bit weights is that of their values") { check_like_floats<i4>(); }
+
+TEST_CASE("a product of integers is that of the codes' values") {
+  check_integers<i8>();
+  check_integers<i4>();
+}
+
+TEST_CASE("codes hide neither what is no number nor what is very small") {
+  std::size_t const out = 5, in = 70, rows = 3;
+  auto const q = quantized<i8>(naive::tensor_of<float>("w", {out, in}, 1));
+  for (auto const& entry : tables) {
+    auto const name = entry.name;
+    CAPTURE(name);
+    for (float const odd :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e-44F}) {
+      std::vector<float> x(rows * in);
+      x[in + 40] = odd;
+      std::vector<float> y(rows * out);
+      Runtime runtime(1, Activations::i8);
+      std::vector<random::Point> const one{random::origin};
+      entry.table->i8.product({x.data(), 1, rows, in}, q, nullptr, Kind::gaussian, one,
+                              {y.data(), 1, rows, out}, runtime);
+      for (std::size_t n = 0; n < out; ++n) {
+        CHECK(y[n] == 0.0F);
+        CHECK(std::isfinite(y[out + n]) == (odd == 1e-44F));
+        CHECK(y[2 * out + n] == 0.0F);
+      }
+    }
+  }
+}
+
+TEST_CASE("a term of low rank is no integer") {
+  Runtime runtime(2, Activations::i8), plain_runtime(2);
+  std::size_t const out = 40, in = 96, rank = 5, rows = 7, lanes = points.size();
+  auto const q = quantized<i8>(naive::tensor_of<float>("w", {out, in}, 1));
+  auto const bias = naive::tensor_of<float>("b", {out}, 2);
+  auto const down = naive::tensor_of<float>("a", {rank, in}, 3);
+  auto const up = naive::tensor_of<float>("u", {out, rank}, 4);
+  auto zero = naive::tensor_of<float>("u", {out, rank}, 4);
+  std::fill_n(zero.mutable_data(), zero.size(), 0.0F);
+  zero.set_trained(false);
+  auto const x = naive::numbers(lanes * rows * in, 5);
+  auto const* const table = tables.back().table;
+  auto const product = [&](tensor::Tensor<float> const& second, Runtime& with) {
+    std::vector<float> y(lanes * rows * out);
+    table->i8.low_rank({x.data(), lanes, rows, in}, q, bias, {&down, &second, 0.5F}, points,
+                       {y.data(), lanes, rows, out}, with);
+    return y;
+  };
+  auto const with = product(up, runtime), without = product(zero, runtime);
+  auto const exact = product(up, plain_runtime), base = product(zero, plain_runtime);
+  for (std::size_t i = 0; i < with.size(); ++i) {
+    REQUIRE(std::abs((with[i] - without[i]) - (exact[i] - base[i])) < 1e-4F);
+  }
+}
 
 TEST_CASE("quantising rounds to the nearest code") {
   CHECK(error_in_scales<i8>(1000, 1.0F) < 0.5001);

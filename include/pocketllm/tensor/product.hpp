@@ -10,6 +10,7 @@
 #include <pocketllm/simd/activation.hpp>
 #include <pocketllm/simd/kernel.hpp>
 #include <pocketllm/simd/tile.hpp>
+#include <pocketllm/tensor/coded.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/perturbed_row.hpp>
 #include <pocketllm/tensor/product_kernel.hpp>
@@ -161,7 +162,8 @@ void repacked_products(Packed const& x, std::span<Factor<T> const> factors, rand
 
 /// All `factors` of one X at every point of `at`: Y_l = activation(X_l (W + c_l z)^T + (b + c_l z_b)). X has
 /// one lane, which all points share, or a lane a point. Every weight is read once. The sum over `in` has one
-/// order, whatever the number of threads, lanes or rows. Throws Error when shapes do not fit.
+/// order, whatever the number of threads, lanes or rows. Weights of codes are multiplied as integers where
+/// the runtime wants Activations::i8. Throws Error when shapes do not fit.
 template <class A, WeightStorage T, random::Perturbation P>
 void products(Packed const& x, std::span<Factor<T> const> factors, random::Perturbed<P> const& at,
               Runtime& runtime) {
@@ -176,6 +178,12 @@ void products(Packed const& x, std::span<Factor<T> const> factors, random::Pertu
     rows += f.out();
   }
   std::vector<Packed> const inner = detail::inner_products<A>(x, factors, at, runtime);
+  Coded coded;
+  if constexpr (QuantizedStorage<T>) {
+    if (runtime.activations() == Activations::i8) {
+      coded = code<A, Kernel>(x, runtime);
+    }
+  }
   std::size_t const threads = runtime.pool().size();
   std::vector<typename Kernel::Task> tasks;
   std::vector<std::size_t> ends; // pieces of all tasks up to each
@@ -183,7 +191,8 @@ void products(Packed const& x, std::span<Factor<T> const> factors, random::Pertu
     detail::require_shapes(x, f, at.lanes());
     float const* const bias = detail::perturbed_bias<A>(f, at, workspace);
     tasks.push_back({x, f.weight, at, bias, f.y, f.packed, f.activation, threads,
-                     kernel::piece_rows(rows, threads), f.first, f.out(), f.term.up, inner[tasks.size()]});
+                     kernel::piece_rows(rows, threads), f.first, f.out(), f.term.up, inner[tasks.size()],
+                     coded});
     ends.push_back((ends.empty() ? 0 : ends.back()) + tasks.back().pieces());
   }
   std::size_t const size = kernel::product_scratch(x, at.lanes());

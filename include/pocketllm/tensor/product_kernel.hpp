@@ -5,20 +5,18 @@
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/simd/activation.hpp>
+#include <pocketllm/simd/code_tile.hpp>
 #include <pocketllm/simd/tile.hpp>
-#include <pocketllm/simd/transpose.hpp>
+#include <pocketllm/tensor/coded.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/part.hpp>
+#include <pocketllm/tensor/product_block.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 
 namespace pocketllm::tensor::kernel {
-
-/// Floats of a block of weights as a tile reads them.
-inline constexpr std::size_t block_size = simd::block_rows * simd::tile_stride;
 
 /// Floats that one thread needs: two blocks of weights (+c z and -c z), z of one row, and the sums of a block
 /// of outputs for all tokens of all points.
@@ -33,67 +31,6 @@ inline constexpr std::size_t block_size = simd::block_rows * simd::tile_stride;
   std::size_t const pieces = threads * std::max<std::size_t>(1, (rows + threads * simd::block_rows - 1) /
                                                                     (threads * simd::block_rows));
   return std::min(simd::block_rows, ((rows + pieces - 1) / pieces + unit - 1) / unit * unit);
-}
-
-/// out[i * block_size] = w + c_i z over `count` columns of a row from `column` on, at `Points` points.
-template <class A, std::size_t Points, class Row>
-void perturb(Row w, std::size_t column, float const* z, random::Point const* points, std::size_t count,
-             float* out) noexcept {
-  using V = simd::f32<A>;
-  std::array<V, Points> c;
-  for (std::size_t i = 0; i < Points; ++i) {
-    c[i] = simd::splat<A>(points[i].coefficient);
-  }
-  auto const write = [&](V base, std::size_t at) {
-    V const noise = simd::load<A>(z + at);
-    for (std::size_t i = 0; i < Points; ++i) {
-      simd::store<A>(out + i * block_size + at, simd::fma<A>(c[i], noise, base));
-    }
-  };
-  std::size_t at = 0;
-  for (; at + simd::width<A> <= count; at += simd::width<A>) {
-    write(load_weights<A>(w, column + at), at);
-  }
-  if (at < count) { // rows of a block have room for whole vectors
-    write(load_weights<A>(w, column + at, count - at), at);
-  }
-}
-
-/// out = w over `count` columns from `column` on.
-template <class A, class Row>
-void copy_weights(Row w, std::size_t column, std::size_t count, float* out) noexcept {
-  std::size_t i = 0;
-  for (; i + simd::width<A> <= count; i += simd::width<A>) {
-    simd::store<A>(out + i, load_weights<A>(w, column + i));
-  }
-  if (i < count) {
-    simd::store<A>(out + i, load_weights<A>(w, column + i, count - i));
-  }
-}
-
-/// y[t * stride + n] = sums[n * width + t] for n < outputs and t < tokens.
-template <class A>
-void unpack(float const* sums, std::size_t width, std::size_t outputs, std::size_t tokens, float* y,
-            std::size_t stride) noexcept {
-  constexpr std::size_t v = simd::width<A>;
-  for (std::size_t t = 0; t < tokens; t += v) { // few rows of Y at a time: each lies in another page
-    for (std::size_t n = 0; n < outputs; n += v) {
-      std::size_t const across = std::min(v, outputs - n);
-      simd::Square<A> block;
-      for (std::size_t i = 0; i < v; ++i) {
-        block[i] = simd::load<A>(sums + (n + std::min(i, across - 1)) * width + t);
-      }
-      simd::transpose<A>(block);
-      for (std::size_t i = 0; i < std::min(v, tokens - t); ++i) {
-        float* const to = y + (t + i) * stride + n;
-        if (across == v) {
-          simd::store<A>(to, block[i]);
-        } else {
-          store_part<A>(to, block[i], across);
-        }
-      }
-    }
-  }
 }
 
 /// The products of one weight, or of some rows of it. A piece is a block of these.
@@ -113,6 +50,7 @@ struct Product {
     std::size_t out;
     Tensor<float> const* up = nullptr; ///< [rows of W, rank], added as further columns of W, which are
     Packed inner{};                    ///< multiplied by this: [lanes, rows, rank]
+    Coded coded{};                     ///< of `x`, to multiply with the codes of W if there are any
 
     [[nodiscard]] std::size_t pieces() const noexcept { return (out + piece_rows - 1) / piece_rows; }
   };
@@ -134,7 +72,14 @@ private:
     void operator()() const noexcept {
       for (std::size_t k = 0; k < task.w.cols(); k += simd::tile_depth) {
         bool const last = task.up == nullptr && k + simd::tile_depth >= task.w.cols();
-        pass(task.w, {task.x, k, std::min(simd::tile_depth, task.w.cols() - k), k == 0, last});
+        Pass const p{task.x, k, std::min(simd::tile_depth, task.w.cols() - k), k == 0, last};
+        if constexpr (QuantizedStorage<T>) {
+          if (task.coded.codes != nullptr) {
+            coded_pass(p);
+            continue;
+          }
+        }
+        pass(task.w, p);
       }
       if (task.up != nullptr) {
         pass(*task.up, {task.inner, 0, task.up->cols(), false, true});
@@ -159,6 +104,32 @@ private:
           multiply(l + i, p, scratch + (noisy(w, l) ? i * block_size : 0), ahead);
         }
         l += together;
+      }
+    }
+
+    /// Sums of integers.
+    void coded_pass(Pass const& p) const noexcept {
+      simd::Ahead ahead = fetch_weights(task.w, p, simd::unrolled * simd::Dot<A>::count);
+      float* const row_scales = scratch + block_size;
+      for (std::size_t r = 0; r < rows; ++r) {
+        load_codes<A>(task.w.row(task.begin + first + r), p.k, p.depth, scratch + r * simd::code_stride<A>,
+                      row_scales + r * simd::code_groups);
+      }
+      std::size_t const group = p.k / simd::code_group;
+      std::size_t const groups = (p.depth + simd::code_group - 1) / simd::code_group;
+      for (std::size_t l = 0; l < task.at.lanes(); ++l) {
+        float const* const initial = p.first ? task.bias + l * task.out + first : nullptr;
+        for (std::size_t i = 0; i < p.x.panels(); ++i) {
+          std::size_t const width = p.x.width(i);
+          float const* const codes = task.coded.codes_at(p.x, l, i) + group * task.coded.words * width;
+          float const* const scales = task.coded.scales_at(p.x, l, i) + group * width;
+          simd::multiply_codes<A>(
+              {scratch, row_scales, rows, codes, scales, groups, sums(l, i), width, initial, &ahead},
+              width / simd::width<A>);
+          if (p.last) {
+            finish(l, i);
+          }
+        }
       }
     }
 
@@ -223,10 +194,11 @@ private:
       return (rows + most - 1) / most;
     }
 
-    /// Fetches, while this block is multiplied, the next one of the same rows; behind the last one the first
-    /// of the rows that this thread is likely to do next.
+    /// Fetches, while this block is multiplied, `columns` at a time, the next one of the same rows; behind
+    /// the last one the first of the rows that this thread is likely to do next.
     template <class W>
-    [[nodiscard]] simd::Ahead fetch_weights(Tensor<W> const& w, Pass const& pass) const noexcept {
+    [[nodiscard]] simd::Ahead fetch_weights(Tensor<W> const& w, Pass const& pass,
+                                            std::size_t columns = simd::unrolled) const noexcept {
       bool const more = pass.k + simd::tile_depth < w.cols();
       std::size_t const row = more ? first : first + task.threads * task.piece_rows;
       std::size_t const column = more ? pass.k + simd::tile_depth : 0;
@@ -234,7 +206,7 @@ private:
       if (row < task.out) {
         std::size_t steps = 0;
         for (std::size_t p = 0; p < pass.x.panels(); ++p) {
-          steps += tiles(p) * (pass.depth / simd::unrolled) * task.at.lanes();
+          steps += tiles(p) * (pass.depth / columns) * task.at.lanes();
         }
         ahead.weights = {address_of(w.row(task.begin + row), column), std::min(rows, task.out - row),
                          row_bytes<W>(std::min(simd::tile_depth, w.cols() - column)), row_bytes<W>(w.cols()),
