@@ -48,5 +48,5 @@ class Pocketllm(ConanFile):
     def package_info(self):
         # The package's own config file, which has pocketllm_link_dispatch in it too.
         self.cpp_info.set_property("cmake_find_mode", "none")
-        self.cpp_info.builddirs = ["lib/cmake/pocketllm"]
+        self.cpp_info.builddirs = ["share/cmake/pocketllm"]
         self.cpp_info.bindirs = self.cpp_info.libdirs = []

@@ -5,6 +5,6 @@ get_filename_component(source "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
 vcpkg_cmake_configure(SOURCE_PATH "${source}"
   OPTIONS -DPOCKETLLM_BUILD_TESTS=OFF -DPOCKETLLM_BUILD_EXAMPLES=OFF -DPOCKETLLM_BUILD_BENCHMARKS=OFF)
 vcpkg_cmake_install()
-vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/pocketllm)
+vcpkg_cmake_config_fixup(CONFIG_PATH share/cmake/pocketllm)
 file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/lib" "${CURRENT_PACKAGES_DIR}/share/doc")
 vcpkg_install_copyright(FILE_LIST "${source}/LICENSE")
