@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # test_newer.sh WHAT CMAKE SOURCE_DIR MODEL_DIR WORK_DIR [CMAKE_OPTION...]
-# Builds and runs the consumer with newer headers than the system's, from Debian's packages in place of installed ones.
-# WHAT is xsimd_13 (Debian 13) or eigen_5_xsimd_14 (its unstable branch). They serve every processor, whatever their
-# name says. What is downloaded stays in WORK_DIR. Exit status 77: it cannot be tried here.
+# Builds and runs the consumer and the tests of the layers with newer headers than the system's, from Debian's packages in
+# place of installed ones. WHAT is xsimd_13 (Debian 13) or eigen_5_xsimd_14 (its unstable branch). They serve every
+# processor, whatever their name says. What is downloaded stays in WORK_DIR. Exit status 77: it cannot be tried here.
 set -eu
 what=$1 cmake=$2 source=$3 model=$4 work=$5
 shift 5
@@ -75,3 +75,10 @@ grep -q "$expected" "$work/out.txt" || {
   exit 1
 }
 grep -q 'loss 0\.26155[0-9]* and 0\.27443' "$work/out.txt"
+
+# What a loss does not show, such as scores that are not numbers.
+"$cmake" -S "$source" -B "$work/tests" -DCMAKE_BUILD_TYPE=Release -DPOCKETLLM_BUILD_EXAMPLES=OFF \
+  -DPOCKETLLM_BUILD_BENCHMARKS=OFF "-DCMAKE_PREFIX_PATH=$work/usr" "$@"
+"$cmake" --build "$work/tests" --target test_simd test_layers
+"$work/tests/tests/test_simd"
+"$work/tests/tests/test_layers"

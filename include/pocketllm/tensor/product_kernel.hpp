@@ -5,6 +5,7 @@
 #include <pocketllm/core/lanes.hpp>
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/simd/activation.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/tile.hpp>
 #include <pocketllm/simd/transpose.hpp>
 #include <pocketllm/tensor/packed.hpp>
