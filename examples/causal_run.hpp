@@ -177,7 +177,7 @@ pl::train::MemoryNeeds needs_of_model(CausalOptions const& o, Model zeros, std::
   };
   auto const run = std::make_shared<Run>(o, std::move(zeros), tokens);
   return needs_of_run(o, run, run->model, run->task.objective, run->directions.perturbation(),
-                      run->task.train, run->task.test());
+                      run->task.train, {&run->task.test()});
 }
 
 /// What run_task takes, found out on weights that are zero.

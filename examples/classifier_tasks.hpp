@@ -183,7 +183,7 @@ public:
     if (!new_head_) {
       return;
     }
-    constexpr std::size_t batch = 16; // more only costs memory
+    std::size_t const batch = std::min<std::size_t>(16, o.evaluation_batch); // more only costs memory
     train::Features const features =
         train::make_features(objective, model, model.config().pooling, std::span(examples), batch, runtime);
     train::LinearClassifier head = o.head_start == "means"

@@ -16,6 +16,8 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace pl = pocketllm;
 
@@ -94,8 +96,12 @@ pl::train::MemoryNeeds needs_of_task(Options const& o) {
   };
   auto const run = std::make_shared<Run>(o, LabelsAndData(o));
   choose_trained(o, run->task);
+  std::vector<typename Task::Examples const*> evaluated{&run->test};
+  if (o.label_words.empty()) { // a head starts from what the model makes of these
+    evaluated.push_back(&run->train);
+  }
   return examples::needs_of_run(o, run, run->task.model, run->task.objective, run->directions.perturbation(),
-                                run->train, run->test);
+                                run->train, std::move(evaluated));
 }
 
 template <class Task>

@@ -199,15 +199,15 @@ examples::ClassifierOptions memory_of(Options const& o) {
   memory.steps = o.steps, memory.batch = o.batch, memory.threads = o.threads;
   memory.phone.memory_budget = o.memory_budget;
   memory.evaluation_batch = 1;
-  examples::choose_memory(memory, {"f32", "f16"}, "take a model of fewer weights",
-                          [&](std::string const& storage) {
-                            return with_model(o, storage, [&]<class Model>(std::type_identity<Model>) {
-                              auto const task = std::make_shared<Task<Model>>(o, examples::Weights::zero);
-                              static pl::random::Gaussian const gaussian;
-                              return examples::needs_of_run(memory, task, task->model, task->objective,
-                                                            gaussian, task->train, task->test);
-                            });
-                          });
+  examples::choose_memory(
+      memory, {"f32", "f16"}, "take a model of fewer weights", [&](std::string const& storage) {
+        return with_model(o, storage, [&]<class Model>(std::type_identity<Model>) {
+          auto const task = std::make_shared<Task<Model>>(o, examples::Weights::zero);
+          static pl::random::Gaussian const gaussian;
+          return examples::needs_of_run(memory, task, task->model, task->objective, gaussian, task->train,
+                                        {&task->train, &task->test});
+        });
+      });
   return memory;
 }
 

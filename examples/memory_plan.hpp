@@ -69,12 +69,13 @@ std::size_t activation_bytes(Model const& model, Objective const& objective, P c
   return bytes;
 }
 
-/// What a run takes that trains `model` on `train` and evaluates it on `test`. The options must outlive the
-/// result; it keeps `owner`, which has all the rest.
+/// What a run takes that trains `model` on `train` and evaluates it on each of `evaluated`. The options must
+/// outlive the result; it keeps `owner`, which has all the rest.
 template <class Model, class Objective, class P, class Examples>
-pocketllm::train::MemoryNeeds
-needs_of_run(ClassifierOptions const& o, std::shared_ptr<void const> owner, Model const& model,
-             Objective const& objective, P const& perturbation, Examples const& train, Examples const& test) {
+pocketllm::train::MemoryNeeds needs_of_run(ClassifierOptions const& o, std::shared_ptr<void const> owner,
+                                           Model const& model, Objective const& objective,
+                                           P const& perturbation, Examples const& train,
+                                           std::vector<Examples const*> evaluated) {
   pocketllm::train::MemoryNeeds needs{pocketllm::tensor::weight_bytes(model), {}, {}};
   if (o.steps > 0) {
     needs.points = [&, owner](std::size_t count) {
@@ -82,9 +83,13 @@ needs_of_run(ClassifierOptions const& o, std::shared_ptr<void const> owner, Mode
                               first_points(o.method, count), o.threads);
     };
   }
-  needs.evaluation = [&, owner](std::size_t count) {
-    return activation_bytes(model, objective, perturbation, test, count,
-                            std::span(&pocketllm::random::origin, 1), o.threads);
+  needs.evaluation = [&, owner, evaluated = std::move(evaluated)](std::size_t count) {
+    std::size_t most = 0;
+    for (Examples const* const examples : evaluated) {
+      most = std::max(most, activation_bytes(model, objective, perturbation, *examples, count,
+                                             std::span(&pocketllm::random::origin, 1), o.threads));
+    }
+    return most;
   };
   return needs;
 }
@@ -161,7 +166,8 @@ void choose_memory(ClassifierOptions& o, std::vector<std::string> storages, std:
     return;
   }
   std::string const journaled = detail::storage_of_journal(o.journal);
-  bool const larger = o.storage_given && o.storage != storages.back() && o.storage != "bf16";
+  // f16 takes what bf16 does
+  bool const larger = o.storage_given && (o.storage == "bf16" ? "f16" : o.storage) != storages.back();
   if (o.storage_given || !journaled.empty()) {
     storages = {o.storage_given ? o.storage : journaled};
   }
