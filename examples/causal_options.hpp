@@ -176,6 +176,7 @@ inline bool parse(int argc, char** argv, CausalOptions& options, int& status) {
     return false;
   }
   use_preset(app, options.method, options.schedule);
+  options.storage_given = app.count("--storage") != 0;
   return true;
 }
 

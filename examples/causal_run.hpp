@@ -4,6 +4,7 @@
 
 #include "causal_tasks.hpp"
 #include "frozen_layers.hpp"
+#include "load_model.hpp"
 #include "prefix_files.hpp"
 #include <pocketllm/pocketllm.hpp>
 
@@ -12,8 +13,10 @@
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -114,11 +117,11 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
     directions.begin(model);
   }
   auto const& perturbation = directions.perturbation();
-  check_activations(o, model, task.objective, perturbation, task.train, task.test(), runtime);
+  reserve_activations(o.activations, runtime);
   if constexpr (pl::train::TakesBottom<typename Task::Objective, Model>) {
     FrozenLayers frozen;
     if (o.loss == "cross-entropy") { // what a model writes is not known before
-      frozen = FrozenLayers(o, model, task.objective, task.train, {}, runtime.workspace().capacity_bytes());
+      frozen = FrozenLayers(o, model, task.objective, task.train, {});
     }
     pl::train::OnFrozenBottom const objective(task.objective, frozen.train());
     return run_objective(o, program, model, trained, tokenizer, task, objective, perturbation, frozen,
@@ -154,6 +157,46 @@ std::size_t choose_trained(CausalOptions const& o, Model& model) {
                       : pl::optimize::select_trained(model, terms ? trained_with_terms(o.train) : o.train);
 }
 
+/// The most tokens of a text. Throws Error when a prefix leaves no room for two.
+template <class Config>
+std::size_t most_tokens(CausalOptions const& o, Config const& config) {
+  std::size_t const taken = o.adapter == "prefix" ? static_cast<std::size_t>(o.prefix_tokens) : 0;
+  std::size_t const positions = config.max_tokens();
+  pl::require(taken + 2 <= positions, "--prefix-tokens ", taken, ": the model has positions for ", positions);
+  return std::min(static_cast<std::size_t>(o.max_tokens), positions - taken);
+}
+
+/// What a run of `model`, whose weights are zero, takes.
+template <class Task, class Model>
+pl::train::MemoryNeeds needs_of_model(CausalOptions const& o, Model zeros, std::size_t tokens) {
+  struct Run {
+    Model model;
+    Tokenizer tokenizer;
+    Task task;
+    Directions directions;
+    Run(CausalOptions const& options, Model&& zero, std::size_t most)
+        : model(std::move(zero)), tokenizer(pl::text::load_tokenizer(options.model)),
+          task(options, tokenizer, most), directions(options.method) {}
+  };
+  auto const run = std::make_shared<Run>(o, std::move(zeros), tokens);
+  return needs_of_run(o, run, run->model, run->task.objective, run->directions.perturbation(),
+                      run->task.train, {&run->task.test()});
+}
+
+/// What run_task takes, found out on weights that are zero.
+template <class Task, class T>
+pl::train::MemoryNeeds needs_of_task(CausalOptions const& o) {
+  auto model = load_model<pl::models::Opt<pl::layers::Lora<T>>>(o.model, Weights::zero);
+  std::size_t const tokens = most_tokens(o, model.config());
+  if (o.adapter != "prefix") {
+    choose_trained(o, model);
+    return needs_of_model<Task>(o, std::move(model), tokens);
+  }
+  pl::models::Prefixed prefixed(std::move(model), static_cast<std::size_t>(o.prefix_tokens));
+  pl::tensor::borrow_zeros(prefixed);
+  return needs_of_model<Task>(o, std::move(prefixed), tokens);
+}
+
 template <class Task, class T>
 int run_task(CausalOptions const& o, char const* program) {
   bool const prefix = o.adapter == "prefix";
@@ -162,18 +205,35 @@ int run_task(CausalOptions const& o, char const* program) {
   auto model = pl::io::load<pl::models::Opt<pl::layers::Lora<T>>>(o.model, {.borrow = o.adapter != "none"});
   Tokenizer const tokenizer = pl::text::load_tokenizer(o.model);
   pl::Runtime runtime = make_runtime(o.threads, o.activations, o.storage);
-  std::size_t const taken = prefix ? static_cast<std::size_t>(o.prefix_tokens) : 0;
-  std::size_t const positions = model.config().max_tokens();
-  pl::require(taken + 2 <= positions, "--prefix-tokens ", taken, ": the model has positions for ", positions);
-  Task task(o, tokenizer, std::min(static_cast<std::size_t>(o.max_tokens), positions - taken));
+  Task task(o, tokenizer, most_tokens(o, model.config()));
   if (!prefix) {
     std::size_t const trained = choose_trained(o, model);
     return run_model(o, program, model, trained, tokenizer, task, runtime);
   }
   pl::require(o.train == "*", "--train: with --adapter prefix only the prefix is trained");
-  auto const start = first_tokens(task.train, taken, tokenizer.framing().before.size());
+  auto const start =
+      first_tokens(task.train, static_cast<std::size_t>(o.prefix_tokens), tokenizer.framing().before.size());
   pl::models::Prefixed prefixed(std::move(model), start, runtime);
   return run_model(o, program, prefixed, prefixed.prefix().size(), tokenizer, task, runtime);
+}
+
+} // namespace detail
+
+namespace detail {
+
+/// Calls f(std::type_identity<T>()) with the type of weights that --storage names, one that is only read
+/// among them where the program has adapters.
+template <bool Adapters, class F>
+auto with_causal_storage(std::string const& storage, F&& f) {
+  if constexpr (Adapters) {
+    if (storage == "i8") {
+      return f(std::type_identity<pl::i8>());
+    }
+    if (storage == "i4") {
+      return f(std::type_identity<pl::i4>());
+    }
+  }
+  return with_storage(storage, f);
 }
 
 } // namespace detail
@@ -181,22 +241,23 @@ int run_task(CausalOptions const& o, char const* program) {
 /// Trains and evaluates as the options say, for the program of that name, with storages that are only read
 /// where it has adapters. Returns its exit status.
 template <class Task, bool Adapters>
-int run_causal(CausalOptions const& o, char const* program) {
+int run_causal(CausalOptions o, char const* program) {
   bool const whole = o.adapter == "none" || o.merge;
   check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
-  if constexpr (Adapters) {
-    if (o.storage == "i8") {
-      return detail::run_task<Task, pl::i8>(o, program);
-    }
-    if (o.storage == "i4") {
-      return detail::run_task<Task, pl::i4>(o, program);
-    }
+  std::vector<std::string> storages{"f32", "f16"};
+  if (Adapters && !whole) {
+    storages.insert(storages.end(), {"i8", "i4"});
   }
-  if (o.storage == "f16") {
-    return detail::run_task<Task, pl::f16>(o, program);
-  }
-  return o.storage == "bf16" ? detail::run_task<Task, pl::bf16>(o, program)
-                             : detail::run_task<Task, float>(o, program);
+  choose_memory(o, storages,
+                Adapters && whole ? "train an --adapter lora, whose model may have 4 bits a weight"
+                                  : "take a model of fewer weights",
+                [&](std::string const& storage) {
+                  return detail::with_causal_storage<Adapters>(storage, [&]<class T>(std::type_identity<T>) {
+                    return detail::needs_of_task<Task, T>(o);
+                  });
+                });
+  return detail::with_causal_storage<Adapters>(
+      o.storage, [&]<class T>(std::type_identity<T>) { return detail::run_task<Task, T>(o, program); });
 }
 
 /// Whether a directory holds a model that reads from left to right. One without config.json does not; loading

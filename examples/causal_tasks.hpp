@@ -89,7 +89,7 @@ public:
   template <class Model, class P>
   Score evaluate(Model const& model, pl::Runtime& runtime, P const& perturbation) {
     last_ = pl::train::evaluate_tokens(model, std::span<pl::train::NextTokenExample const>(test_.examples),
-                                       evaluation_batch, runtime, perturbation);
+                                       o_.evaluation_batch, runtime, perturbation);
     Score score{.loss = last_.loss,
                 .words = pl::concat("perplexity ", pl::train::fixed(last_.perplexity(), 1), "  loss ",
                                     pl::train::fixed(last_.loss, 3))};
@@ -243,7 +243,7 @@ public:
   template <class Model, class P>
   Score evaluate(Model const& model, pl::Runtime& runtime, P const& perturbation) {
     last_ = pl::train::evaluate(objective, model, std::span<Objective::Example const>(test_),
-                                evaluation_batch, runtime, perturbation);
+                                o_.evaluation_batch, runtime, perturbation);
     return score_of(last_, objective.classes());
   }
 

@@ -26,7 +26,7 @@ double accuracy_at_start(ClassifierOptions const& o, LabelledData const& data, L
   task.start(train, o, perturbation, {}, runtime);
   using Example = typename Task::Objective::Example;
   auto const result = pl::train::evaluate(task.objective, task.model, std::span<Example const>(test),
-                                          evaluation_batch, runtime, perturbation);
+                                          o.evaluation_batch, runtime, perturbation);
   return pl::train::compute_metrics(result.labels, result.predictions, labels.names.size()).accuracy;
 }
 

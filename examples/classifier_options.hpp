@@ -12,6 +12,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -46,12 +47,16 @@ struct ClassifierOptions {
   std::int64_t cache = 256; ///< MB
   std::string adapter = "none";
   LoraChoice lora;
-  bool steps_given = false, head_steps_given = false;
+  bool steps_given = false, head_steps_given = false, storage_given = false;
   bool group_by_length = false;
   std::filesystem::path cache_dir, out, metrics, plot, predictions;
   MethodOptions method;
   JournalOptions journal;
   PhoneOptions phone;
+  // not of the command line, but of what a --memory-budget allows
+  std::size_t evaluation_batch = 32; ///< texts at once; more only costs memory
+  std::size_t activations = 0;       ///< bytes; 0: not known
+  std::string memory_note;           ///< what was chosen, as a line of output; empty: nothing
 };
 
 namespace detail {
@@ -257,6 +262,7 @@ inline bool parse(int argc, char** argv, ClassifierOptions& options, int& status
     return false;
   }
   use_preset(app, options.method, options.schedule);
+  options.storage_given = app.count("--storage") != 0;
   options.steps_given = app.count("--steps") != 0;
   options.head_steps_given = app.count("--head-steps") != 0;
   return true;

@@ -24,8 +24,8 @@ public:
   using Objective = pocketllm::train::MaskedPrompt<pocketllm::text::AnyTokenizer>;
   using Examples = std::vector<typename Objective::Example>;
 
-  PromptTask(ClassifierOptions const& o, Labels const& labels)
-      : model(load(o.model)), tokenizer_(pocketllm::text::load_tokenizer(o.model)), labels_(labels),
+  PromptTask(ClassifierOptions const& o, Labels const& labels, Weights weights = Weights::read)
+      : model(load(o.model, weights)), tokenizer_(pocketllm::text::load_tokenizer(o.model)), labels_(labels),
         prompt_(o.prompt),
         objective(tokenizer_, o.prompt, labels.words,
                   std::min(static_cast<std::size_t>(o.max_tokens), model.config().max_tokens())) {}
@@ -83,8 +83,8 @@ public:
   }
 
 private:
-  static Model load(std::filesystem::path const& directory) {
-    Model model = pocketllm::io::load<Model>(directory);
+  static Model load(std::filesystem::path const& directory, Weights weights) {
+    Model model = load_model<Model>(directory, weights);
     pocketllm::require(model.config().classes == 0 && !model.config().headless, directory.string(), ": this ",
                        Model::names.title,
                        " has no masked-language-model head; leave --label-words out to train a ",
@@ -128,8 +128,8 @@ public:
   using Objective = pocketllm::train::ClassificationHead<pocketllm::text::AnyTokenizer>;
   using Examples = std::vector<typename Objective::Example>;
 
-  HeadTask(ClassifierOptions const& o, Labels const& labels)
-      : new_head_(!holds_classifier(o.model, labels.names)), model(load(o, labels.names.size())),
+  HeadTask(ClassifierOptions const& o, Labels const& labels, Weights weights = Weights::read)
+      : new_head_(!holds_classifier(o.model, labels.names)), model(load(o, labels.names.size(), weights)),
         names_(labels.names), tokenizer_(pocketllm::text::load_tokenizer(o.model)),
         objective(tokenizer_, labels.names.size(),
                   std::min(static_cast<std::size_t>(o.max_tokens), model.config().max_tokens())) {}
@@ -183,7 +183,7 @@ public:
     if (!new_head_) {
       return;
     }
-    constexpr std::size_t batch = 16; // more only costs memory
+    std::size_t const batch = std::min<std::size_t>(16, o.evaluation_batch); // more only costs memory
     train::Features const features =
         train::make_features(objective, model, model.config().pooling, std::span(examples), batch, runtime);
     train::LinearClassifier head = o.head_start == "means"
@@ -217,13 +217,13 @@ private:
     return Model::Config::from_json(json).classes != 0 && pocketllm::io::class_names(json) == names;
   }
 
-  [[nodiscard]] Model load(ClassifierOptions const& o, std::size_t classes) const {
+  [[nodiscard]] Model load(ClassifierOptions const& o, std::size_t classes, Weights weights) const {
     namespace io = pocketllm::io;
     if (!new_head_) {
-      return io::load<Model>(o.model);
+      return load_model<Model>(o.model, weights);
     }
     auto const pooling = pocketllm::models::parse_pooling(o.pooling);
-    Model base = load_encoder<Model>(o.model, pooling == pocketllm::models::Pooling::first_token);
+    Model base = load_encoder<Model>(o.model, pooling == pocketllm::models::Pooling::first_token, weights);
     return pocketllm::models::with_class_head(std::move(base), classes, pooling);
   }
 

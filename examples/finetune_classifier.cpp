@@ -12,8 +12,12 @@
 #endif
 
 #include <iostream>
+#include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace pl = pocketllm;
 
@@ -62,12 +66,49 @@ std::size_t choose_trained(Options const& o, Task& task) {
   return pl::optimize::select_trained(task.model, examples::trained_with_terms(o.train, task.head_names()));
 }
 
+/// The labels of --label-words, or of the data where there are none, and the data.
+struct LabelsAndData {
+  examples::Labels labels;
+  examples::LabelledData data;
+
+  explicit LabelsAndData(Options const& o)
+      : labels(examples::parse_labels(o.label_words)), data(read(o, labels)) {
+    labels.names = data.train.classes;
+  }
+
+private:
+  static examples::LabelledData read(Options const& o, examples::Labels const& labels) {
+    pl::require(labels.names.size() != 1, "a classifier needs at least two label words, not 1");
+    return examples::read_labelled(o, labels);
+  }
+};
+
+/// What run_task takes, found out on weights that are zero.
+template <class Task>
+pl::train::MemoryNeeds needs_of_task(Options const& o) {
+  struct Run {
+    Task task;
+    typename Task::Examples train, test;
+    examples::Directions directions;
+    Run(Options const& options, LabelsAndData const& from)
+        : task(options, from.labels, examples::Weights::zero), train(task.encode(from.data.train)),
+          test(task.encode(from.data.test)), directions(options.method) {}
+  };
+  auto const run = std::make_shared<Run>(o, LabelsAndData(o));
+  choose_trained(o, run->task);
+  std::vector<typename Task::Examples const*> evaluated{&run->test};
+  if (o.label_words.empty()) { // a head starts from what the model makes of these
+    evaluated.push_back(&run->train);
+  }
+  return examples::needs_of_run(o, run, run->task.model, run->task.objective, run->directions.perturbation(),
+                                run->train, std::move(evaluated));
+}
+
 template <class Task>
 int run_task(Options const& o) {
-  examples::Labels labels = examples::parse_labels(o.label_words);
-  pl::require(labels.names.size() != 1, "a classifier needs at least two label words, not 1");
-  examples::LabelledData const data = examples::read_labelled(o, labels);
-  labels.names = data.train.classes;
+  LabelsAndData const given(o);
+  examples::Labels const& labels = given.labels;
+  examples::LabelledData const& data = given.data;
   Task task(o, labels);
   auto const train = task.encode(data.train), test = task.encode(data.test);
   using Example = typename Task::Objective::Example;
@@ -78,16 +119,15 @@ int run_task(Options const& o) {
   if (Team().rank() == 0) { // the others write nothing
     examples::check_results(o);
   }
-  examples::check_activations(o, task.model, task.objective, perturbation, train, test, runtime);
-  examples::FrozenLayers frozen(o, task.model, task.objective, train, test,
-                                runtime.workspace().capacity_bytes());
+  examples::reserve_activations(o.activations, runtime);
+  examples::FrozenLayers frozen(o, task.model, task.objective, train, test);
   pl::train::Scored const objective(pl::train::OnFrozenBottom(task.objective, frozen.train()),
                                     pl::train::loss_function(o.loss));
   pl::train::OnFrozenBottom const on_test(task.objective, frozen.test());
   pl::train::Evaluation last;
   auto const evaluate = [&] {
-    last = pl::train::evaluate(on_test, task.model, std::span<Example const>(test),
-                               examples::evaluation_batch, runtime, perturbation);
+    last = pl::train::evaluate(on_test, task.model, std::span<Example const>(test), o.evaluation_batch,
+                               runtime, perturbation);
     return examples::score_of(last, task.objective.classes());
   };
   examples::TrainingRun run(
@@ -138,23 +178,34 @@ int run_model(Options options) {
   return run_task<examples::HeadTask<Model>>(options);
 }
 
-template <class T>
-int run_with(Options const& options) {
-  using Weights = pl::layers::Lora<T>; // of which all terms are optional
-  return examples::is_bert(options.model) ? run_model<pl::models::Bert<Weights>>(options)
-                                          : run_model<pl::models::Roberta<Weights>>(options);
+/// Calls f(std::type_identity<Model>()) with the model of --model in --storage.
+template <class F>
+auto with_model(Options const& options, std::string const& storage, F&& f) {
+  bool const bert = examples::is_bert(options.model);
+  return examples::with_storage(storage, [&]<class T>(std::type_identity<T>) {
+    using Weights = pl::layers::Lora<T>; // of which all terms are optional
+    return bert ? f(std::type_identity<pl::models::Bert<Weights>>())
+                : f(std::type_identity<pl::models::Roberta<Weights>>());
+  });
 }
 
-int run(Options const& options) {
+pl::train::MemoryNeeds needs_in(Options const& options, std::string const& storage) {
+  return with_model(options, storage, [&]<class Model>(std::type_identity<Model>) {
+    return options.label_words.empty() ? needs_of_task<examples::HeadTask<Model>>(options)
+                                       : needs_of_task<examples::PromptTask<Model>>(options);
+  });
+}
+
+int run(Options options) {
   if (examples::is_causal(options.model)) {
     pl::require(options.loss == "cross-entropy", "--loss ", options.loss,
                 ": an OPT is trained on cross-entropy alone");
     return examples::run_causal<examples::ChoiceTask, false>(examples::as_choice(options), program);
   }
-  if (options.storage == "f16") {
-    return run_with<pl::f16>(options);
-  }
-  return options.storage == "bf16" ? run_with<pl::bf16>(options) : run_with<float>(options);
+  examples::choose_memory(options, {"f32", "f16"}, "take a model of fewer weights",
+                          [&](std::string const& storage) { return needs_in(options, storage); });
+  return with_model(options, options.storage,
+                    [&]<class Model>(std::type_identity<Model>) { return run_model<Model>(options); });
 }
 
 } // namespace

@@ -2,6 +2,8 @@
 // Personalises a sentence encoder by pairs of texts: finetune_similarity --help
 #include "command_line.hpp"
 #include "help_text.hpp"
+#include "memory_plan.hpp"
+#include "phone_options.hpp"
 #include "sentence_encoder.hpp"
 
 #include <algorithm>
@@ -9,7 +11,9 @@
 #include <filesystem>
 #include <iostream>
 #include <limits>
+#include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -22,7 +26,9 @@ struct Options {
   std::vector<std::string> columns{"a", "b"};
   std::string score_column = "score", train = "*";
   double best_score = 1.0, learning_rate = 1e-5, epsilon = 1e-3;
-  std::int64_t steps = 1000, batch = 16, max_tokens = 128, threads = 0;
+  std::string storage = "f32";
+  bool storage_given = false;
+  std::int64_t steps = 1000, batch = 16, max_tokens = 128, threads = 0, memory_budget = 0;
   std::uint64_t seed = 0;
 };
 
@@ -73,6 +79,12 @@ void add_options(CLI::App& app, Options& o) {
       ->check(whole_number(0, std::numeric_limits<std::int64_t>::max()))
       ->capture_default_str()
       ->type_name("N");
+  app.add_option("--storage", o.storage,
+                 "Weights in memory and in --out: f32, or f16 or bf16 in half the memory")
+      ->check(examples::one_of({"f32", "f16", "bf16"}))
+      ->capture_default_str()
+      ->type_name("TYPE");
+  examples::add_memory_budget(app, o.memory_budget);
   app.add_option("--threads", o.threads, "0 for as many as the machine has")
       ->check(whole_number(0, 1024))
       ->capture_default_str()
@@ -94,7 +106,11 @@ bool parse(int argc, char** argv, Options& o, int& status) {
   add_options(app, o);
   app.get_option("--columns")->take_all();
   app.set_help_flag("-h,--help", "Print this and exit");
-  return examples::parse_or_explain(app, argc, argv, status);
+  if (!examples::parse_or_explain(app, argc, argv, status)) {
+    return false;
+  }
+  o.storage_given = app.count("--storage") != 0;
+  return true;
 }
 
 using Objective = pl::train::PairSimilarity<pl::text::AnyTokenizer>;
@@ -147,15 +163,62 @@ float best_threshold(Judged const& judged) {
                            [&](float a, float b) { return accuracy(judged, a) < accuracy(judged, b); });
 }
 
+/// Model, objective and pairs.
 template <class Model>
-int run(Options const& o) {
-  Model model = examples::load_encoder<Model>(o.model);
-  pl::text::AnyTokenizer const tokenizer = pl::text::load_tokenizer(o.model);
-  Objective const objective(tokenizer,
-                            std::min(static_cast<std::size_t>(o.max_tokens), model.config().max_tokens()));
-  Pairs const train = read_pairs(o.data, o, objective), test = read_pairs(o.test_data, o, objective);
-  pl::optimize::select_trained(model, o.train);
+struct Task {
+  Model model;
+  pl::text::AnyTokenizer tokenizer;
+  Objective objective;
+  Pairs train, test;
+
+  Task(Options const& o, examples::Weights weights)
+      : model(examples::load_encoder<Model>(o.model, false, weights)),
+        tokenizer(pl::text::load_tokenizer(o.model)),
+        objective(tokenizer, std::min(static_cast<std::size_t>(o.max_tokens), model.config().max_tokens())),
+        train(read_pairs(o.data, o, objective)), test(read_pairs(o.test_data, o, objective)) {
+    pl::optimize::select_trained(model, o.train);
+  }
+  Task(Task const&) = delete; // the objective knows where the tokenizer is
+  Task& operator=(Task const&) = delete;
+};
+
+/// Calls f(std::type_identity<Model>()) with the model of --model in a storage.
+template <class F>
+auto with_model(Options const& o, std::string const& storage, F&& f) {
+  bool const bert = examples::is_bert(o.model);
+  return examples::with_storage(storage, [&]<class T>(std::type_identity<T>) {
+    return bert ? f(std::type_identity<pl::models::Bert<T>>())
+                : f(std::type_identity<pl::models::Roberta<T>>());
+  });
+}
+
+/// The options of finetune_classifier that say how much memory is taken, with what --memory-budget chooses.
+examples::ClassifierOptions memory_of(Options const& o) {
+  examples::ClassifierOptions memory;
+  memory.storage = o.storage, memory.storage_given = o.storage_given;
+  memory.steps = o.steps, memory.batch = o.batch, memory.threads = o.threads;
+  memory.phone.memory_budget = o.memory_budget;
+  memory.evaluation_batch = 1;
+  examples::choose_memory(
+      memory, {"f32", "f16"}, "take a model of fewer weights", [&](std::string const& storage) {
+        return with_model(o, storage, [&]<class Model>(std::type_identity<Model>) {
+          auto const task = std::make_shared<Task<Model>>(o, examples::Weights::zero);
+          static pl::random::Gaussian const gaussian;
+          return examples::needs_of_run(memory, task, task->model, task->objective, gaussian, task->train,
+                                        {&task->train, &task->test});
+        });
+      });
+  return memory;
+}
+
+template <class Model>
+int run(Options const& o, examples::ClassifierOptions const& memory) {
+  Task<Model> task(o, examples::Weights::read);
+  Model& model = task.model;
+  Objective const& objective = task.objective;
+  Pairs const &train = task.train, &test = task.test;
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
+  examples::reserve_activations(memory.activations, runtime);
   auto const report = [&](char const* when) {
     Judged const judged = judge(objective, model, test, runtime);
     float const threshold = best_threshold(judge(objective, model, train, runtime));
@@ -163,7 +226,7 @@ int run(Options const& o) {
               << " %  Spearman's rho "
               << pl::train::fixed(pl::train::spearman(judged.cosines, judged.scores), 3) << std::endl;
   };
-  std::cout << train.size() << " pairs to train on, " << test.size() << " to test on\n";
+  std::cout << memory.memory_note << train.size() << " pairs to train on, " << test.size() << " to test on\n";
   report("before");
   if (o.steps > 0) {
     auto const steps = static_cast<std::uint64_t>(o.steps);
@@ -175,6 +238,7 @@ int run(Options const& o) {
         pl::optimize::TwoPoint{static_cast<float>(o.epsilon), o.seed}, pl::optimize::Sgd{rate},
         pl::optimize::Schedule{pl::optimize::Schedule::Shape::linear, rate, steps, 0}, std::move(order),
         runtime);
+    trainer.set_max_lanes(static_cast<std::size_t>(memory.method.max_lanes));
     pl::train::StopFlag stop;
     pl::train::StopSignal const signal(stop);
     auto const outcome = trainer.run(0, stop, {});
@@ -198,8 +262,11 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options, status)) {
     return status;
   }
-  return examples::run_program("finetune_similarity", "", [&] {
-    return examples::is_bert(options.model) ? run<pl::models::Bert<float>>(options)
-                                            : run<pl::models::Roberta<float>>(options);
-  });
+  return examples::run_program(
+      "finetune_similarity", "try a smaller --batch or --max-tokens, or --storage f16", [&] {
+        auto const memory = memory_of(options);
+        return with_model(options, memory.storage, [&]<class Model>(std::type_identity<Model>) {
+          return run<Model>(options, memory);
+        });
+      });
 }

@@ -22,12 +22,11 @@ public:
   /// Of a model without such.
   FrozenLayers() = default;
 
-  /// Finds out what a cache would hold and how much it may. The activations of a step are known if there is
-  /// a --memory-budget.
+  /// Finds out what a cache would hold and how much it may.
   template <class Model, class Objective>
   FrozenLayers(ClassifierOptions const& o, Model const& model, Objective const& objective,
                std::vector<typename Objective::Example> const& train,
-               std::vector<typename Objective::Example> const& test, std::size_t activations)
+               std::vector<typename Objective::Example> const& test)
       : layers_(model.first_trained_layer()) {
     if (layers_.value_or(0) == 0) { // the embeddings alone are quickly made
       return;
@@ -36,7 +35,7 @@ public:
     using Kept = pocketllm::train::OnFrozenBottom<Objective>;
     std::size_t const of_train = Kept::bytes(objective, model, train);
     std::size_t const of_test = o.eval_every != 0 ? Kept::bytes(objective, model, test) : 0;
-    std::size_t const most = budget(o, model, activations);
+    std::size_t const most = budget(o, model);
     wanted_ = of_train + of_test;
     train_ = make_cache(std::min(of_train, most), o.cache_dir);
     test_ = make_cache(std::min(of_test, most - train_.budget()), o.cache_dir);
@@ -84,16 +83,16 @@ private:
 
   /// Bytes for both caches: --cache, or less where --memory-budget leaves less and they are in memory.
   template <class Model>
-  static std::size_t budget(ClassifierOptions const& o, Model const& model, std::size_t activations) {
+  static std::size_t budget(ClassifierOptions const& o, Model const& model) {
     constexpr std::size_t mega = 1'000'000;
     auto const asked = static_cast<std::size_t>(o.cache) * mega;
     if (o.phone.memory_budget == 0 || !o.cache_dir.empty()) {
       return asked;
     }
     // a batch of states that are put together from the cache lies beside the activations
-    std::size_t const batch = std::max(evaluation_batch, static_cast<std::size_t>(o.batch)) *
+    std::size_t const batch = std::max(o.evaluation_batch, static_cast<std::size_t>(o.batch)) *
                               static_cast<std::size_t>(o.max_tokens) * model.hidden_width() * sizeof(float);
-    std::size_t const taken = pocketllm::tensor::weight_bytes(model) + activations + batch;
+    std::size_t const taken = pocketllm::tensor::weight_bytes(model) + o.activations + batch;
     std::size_t const allowed = static_cast<std::size_t>(o.phone.memory_budget) * mega;
     return std::min(asked, allowed - std::min(allowed, taken));
   }

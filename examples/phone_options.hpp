@@ -8,7 +8,6 @@
 #include <pocketllm/train/device_state.hpp>
 #include <pocketllm/train/format.hpp>
 #include <pocketllm/train/pacing.hpp>
-#include <pocketllm/train/resources.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -31,6 +30,15 @@ struct PhoneOptions {
   std::filesystem::path sysfs = "/sys";
 };
 
+inline void add_memory_budget(CLI::App& app, std::int64_t& megabytes) {
+  app.add_option("--memory-budget", megabytes,
+                 "Memory for weights and activations, in MB: takes the best --storage that fits, unless that "
+                 "is given, and evaluates less at once if it must; refuses before the first step what does "
+                 "not fit even so (default: no limit)")
+      ->check(whole_number(1, std::numeric_limits<std::int32_t>::max()))
+      ->type_name("MB");
+}
+
 inline void add_phone(CLI::App& app, PhoneOptions& o) {
   app.option_defaults()->group("On a phone");
   app.add_flag("--big-cores", o.big_cores, "Work on the fast cores only");
@@ -51,10 +59,7 @@ inline void add_phone(CLI::App& app, PhoneOptions& o) {
                  "Pause while the battery is not charging and emptier, in percent (default: never)")
       ->check(whole_number(1, 100))
       ->type_name("P");
-  app.add_option("--memory-budget", o.memory_budget,
-                 "Refuse before the first step what needs more memory than this, in MB (default: no limit)")
-      ->check(whole_number(1, std::numeric_limits<std::int32_t>::max()))
-      ->type_name("MB");
+  add_memory_budget(app, o.memory_budget);
   app.add_option("--sysfs", o.sysfs, "Where the system tells of cores, heat and battery")
       ->capture_default_str()
       ->type_name("DIR");
@@ -101,18 +106,6 @@ inline void settle(PhoneOptions const& o, std::int64_t& threads) {
     pacing.resumed = [&out] { out << "going on" << std::endl; };
   }
   return pacing;
-}
-
-/// Throws Error unless weights and activations fit --memory-budget together.
-inline void check_memory(PhoneOptions const& o, std::size_t weights, std::size_t activations,
-                         std::string const& storage) {
-  using pocketllm::train::format_bytes;
-  std::size_t const budget = static_cast<std::size_t>(o.memory_budget) * 1'000'000;
-  pocketllm::require(budget == 0 || weights + activations <= budget, "--memory-budget: the weights take ",
-                     format_bytes(weights), " as ", storage, " and the activations ",
-                     format_bytes(activations), ", more than the ", format_bytes(budget),
-                     " allowed; try a smaller --batch or --max-tokens",
-                     storage == "f32" ? ", or --storage f16 with half of the weights' bytes" : "");
 }
 
 } // namespace examples

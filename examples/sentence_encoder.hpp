@@ -2,6 +2,7 @@
 // A model as a sentence encoder: its head, if it has one, is left out.
 #pragma once
 
+#include "load_model.hpp"
 #include <pocketllm/pocketllm.hpp>
 
 #include <algorithm>
@@ -28,14 +29,19 @@ inline bool is_bert(std::filesystem::path const& directory) {
 
 /// The encoder alone of a directory, with a pooler if that is asked for.
 template <class Model>
-[[nodiscard]] Model load_encoder(std::filesystem::path const& directory, bool pooler = false) {
+[[nodiscard]] Model load_encoder(std::filesystem::path const& directory, bool pooler = false,
+                                 Weights weights = Weights::read) {
   namespace io = pocketllm::io;
   auto config = Model::Config::from_json(io::read_object(directory / io::config_file));
   config.classes = 0;
   config.headless = true;
   config.pooler = pooler;
   Model model(config);
-  io::fill(model, io::Checkpoint::open(directory));
+  if (weights == Weights::read) {
+    io::fill(model, io::Checkpoint::open(directory));
+  } else {
+    pocketllm::tensor::borrow_zeros(model);
+  }
   return model;
 }
 

@@ -5,6 +5,7 @@
 
 #include "classifier_options.hpp"
 #include "directions.hpp"
+#include "memory_plan.hpp"
 #include "result_files.hpp"
 #include "run_journal.hpp"
 #include <pocketllm/pocketllm.hpp>
@@ -49,7 +50,8 @@ inline Score score_of(pocketllm::train::Evaluation const& result, std::size_t cl
               std::isnan(result.loss) ? "nan" : pocketllm::train::fixed(result.loss, 3))};
 }
 
-/// "model    DIR: RoBERTa, 5.4 million weights, all trained, 22 MB as f32"
+/// "model    DIR: RoBERTa, 5.4 million weights, all trained, 22 MB as f32", after what a --memory-budget
+/// chose
 template <class Model>
 void print_model(ClassifierOptions const& o, std::string_view title, Model const& model,
                  std::size_t trained) {
@@ -57,46 +59,10 @@ void print_model(ClassifierOptions const& o, std::string_view title, Model const
   auto const millions = [](std::size_t count) {
     return pocketllm::concat(std::setprecision(3), static_cast<double>(count) / 1e6, " million");
   };
-  std::cout << "model    " << o.model.string() << ": " << title << ", " << millions(parameters)
-            << " weights, " << (trained == parameters ? "all" : millions(trained)) << " trained, "
-            << pocketllm::train::format_bytes(pocketllm::tensor::weight_bytes(model)) << " as " << o.storage
-            << '\n';
-}
-
-/// A batch for evaluation; more only costs memory.
-inline constexpr std::size_t evaluation_batch = 32;
-
-/// The points of a step that are evaluated at once.
-inline std::vector<pocketllm::random::Point> first_points(MethodOptions const& o) {
-  auto points = estimator_of(o, 0).points(0);
-  if (o.max_lanes != 0 && points.size() > static_cast<std::size_t>(o.max_lanes)) {
-    points.resize(static_cast<std::size_t>(o.max_lanes));
-  }
-  return points;
-}
-
-/// Runs the largest batches once, to see what their activations take, if there is a memory budget.
-template <class Model, class Objective, class P>
-void check_activations(ClassifierOptions const& o, Model const& model, Objective const& objective,
-                       P const& perturbation, std::vector<typename Objective::Example> const& train,
-                       std::vector<typename Objective::Example> const& test, pocketllm::Runtime& runtime) {
-  if (o.phone.memory_budget == 0) {
-    return;
-  }
-  std::size_t const weights = pocketllm::tensor::weight_bytes(model);
-  check_memory(o.phone, weights, 0, o.storage);
-  auto const run = [&](auto const& examples, std::size_t count, auto const& points) {
-    std::vector<std::size_t> largest(examples.size());
-    std::iota(largest.begin(), largest.end(), std::size_t{0});
-    std::sort(largest.begin(), largest.end(),
-              [&](std::size_t a, std::size_t b) { return examples[a].ids.size() > examples[b].ids.size(); });
-    largest.resize(std::min(largest.size(), count));
-    std::ignore = objective(model, objective.batch(examples, largest),
-                            pocketllm::random::perturb(perturbation, points), runtime);
-  };
-  run(test, evaluation_batch, std::span(&pocketllm::random::origin, 1));
-  run(train, static_cast<std::size_t>(o.batch), first_points(o.method));
-  check_memory(o.phone, weights, runtime.workspace().capacity_bytes(), o.storage);
+  std::cout << o.memory_note << "model    " << o.model.string() << ": " << title << ", "
+            << millions(parameters) << " weights, " << (trained == parameters ? "all" : millions(trained))
+            << " trained, " << pocketllm::train::format_bytes(pocketllm::tensor::weight_bytes(model))
+            << " as " << o.storage << '\n';
 }
 
 /// The options of the method with a rate and an epsilon: measured on the first batches where they are `auto`.

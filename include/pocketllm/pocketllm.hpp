@@ -60,6 +60,7 @@
 #include <pocketllm/tensor/tensor.hpp>
 #include <pocketllm/tensor/update.hpp>
 #include <pocketllm/tensor/visit.hpp>
+#include <pocketllm/tensor/zeros.hpp>
 #include <pocketllm/text/dataset.hpp>
 #include <pocketllm/text/label_word.hpp>
 #include <pocketllm/text/load_tokenizer.hpp>
@@ -80,6 +81,7 @@
 #include <pocketllm/train/head_start.hpp>
 #include <pocketllm/train/lora_run.hpp>
 #include <pocketllm/train/masked_prompt.hpp>
+#include <pocketllm/train/memory_budget.hpp>
 #include <pocketllm/train/merge.hpp>
 #include <pocketllm/train/metrics.hpp>
 #include <pocketllm/train/metrics_log.hpp>

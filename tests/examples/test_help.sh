@@ -9,7 +9,7 @@ done
 for option in --model --data --test-data --text-column --label-column --template --label-words --pooling --head-start --head-steps --head-rate --k-shot \
   --test-size --max-tokens --steps --batch --learning-rate --epsilon --schedule --warm-up --weight-decay \
   --adapter --lora-rank --lora-alpha --lora-targets --perturbation --train --seed --group-by-length --storage --cache --cache-dir --threads --out --metrics --plot --predictions \
-  --eval-every --micro-batches --journal --resume --accept-damage --snapshot-every --snapshots --help; do
+  --eval-every --micro-batches --journal --resume --accept-damage --snapshot-every --snapshots --memory-budget --help; do
   [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
 done
 [ "$(grep -c '(required)' out.txt)" -eq 2 ] || complain 'not two required options'

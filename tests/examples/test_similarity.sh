@@ -10,6 +10,15 @@ after=$(sed -n 's/^after  *//p' out.txt)
 run --model tuned --data pairs.tsv --test-data pairs.tsv --steps 0
 expect_success 'before'
 [ "$(sed -n 's/^before  *//p' out.txt)" = "$after" ] || complain 'the saved encoder is another one'
+# A memory budget takes the storage that fits.
+run --model "$model" --data pairs.tsv --test-data pairs.tsv --steps 3 --batch 4 --learning-rate 1e-3 --threads 2 --memory-budget 16
+expect_success 'memory   '
+expect_success ' of weights as f16 and '
+after=$(sed -n 's/^after  *//p' out.txt)
+run --model "$model" --data pairs.tsv --test-data pairs.tsv --steps 3 --batch 4 --learning-rate 1e-3 --threads 2 --storage f16
+[ "$(sed -n 's/^after  *//p' out.txt)" = "$after" ] || complain 'not what f16 learns'
+run --model "$model" --data pairs.tsv --test-data pairs.tsv --steps 3 --memory-budget 5
+expect_early_error 1 'more than the 5 MB allowed'
 printf 'a\tb\tscore\nx\ty\t7\nx\ty\t0\n' >wrong.tsv
 run --model "$model" --data wrong.tsv --test-data pairs.tsv
 expect_error 1 'wrong.tsv:2: score "7" is not a number from 0 to 1'

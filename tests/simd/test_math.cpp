@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/convert.hpp>
 #include <pocketllm/simd/math.hpp>
 #include <pocketllm/simd/transpose.hpp>
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 using namespace pocketllm;
@@ -36,6 +39,45 @@ TEST_CASE("exp, erf, gelu and tanh are those of the C library to some 1e-7") {
             4e-7 * std::max(1.0, std::abs(d)));
   }
   CHECK(apply(-1000.0F, [](auto v) { return simd::exp<A>(v); }) < 1e-37F);
+}
+
+#if XSIMD_WITH_AVX
+#define POCKETLLM_TEST_WIDTHS simd::scalar, xsimd::sse2, xsimd::avx, simd::native
+#elif XSIMD_WITH_SSE2
+#define POCKETLLM_TEST_WIDTHS simd::scalar, xsimd::sse2, simd::native
+#else
+#define POCKETLLM_TEST_WIDTHS simd::scalar, simd::native
+#endif
+
+TEST_CASE_TEMPLATE("the larger and the smaller of two numbers; none where the second is none", B,
+                   POCKETLLM_TEST_WIDTHS) {
+  float const nan = std::numeric_limits<float>::quiet_NaN();
+  auto const both = [](float a, float b) {
+    std::array<float, 16> larger{}, smaller{};
+    simd::store<B>(larger.data(), simd::max<B>(simd::splat<B>(a), simd::splat<B>(b)));
+    simd::store<B>(smaller.data(), simd::min<B>(simd::splat<B>(a), simd::splat<B>(b)));
+    return std::array{larger[0], smaller[0]};
+  };
+  CHECK(both(1.5F, -2.0F) == std::array{1.5F, -2.0F});
+  CHECK(both(-2.0F, 1.5F) == std::array{1.5F, -2.0F});
+  CHECK(std::isnan(both(1.0F, nan)[0]));
+  CHECK(std::isnan(both(1.0F, nan)[1]));
+}
+
+TEST_CASE_TEMPLATE("a product is added to something with one rounding", B, POCKETLLM_TEST_WIDTHS) {
+  float const x = 1.0F + 0x1p-12F, product = 1.0F + 0x1p-11F; // x x without its last bit, 2^-24
+  auto const rest = [&](auto f) {
+    std::array<float, 16> found{};
+    simd::store<B>(found.data(), f(simd::splat<B>(x), simd::splat<B>(x), simd::splat<B>(-product)));
+    return found[0];
+  };
+  CHECK(rest([](auto a, auto b, auto c) { return simd::fma<B>(a, b, c); }) == 0x1p-24F);
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  float const fast = 0x1p-24F;
+#else
+  float const fast = 0.0F;
+#endif
+  CHECK(rest([](auto a, auto b, auto c) { return simd::mul_add<B>(a, b, c); }) == fast);
 }
 
 TEST_CASE("a sum does not depend on the width of the vectors") {

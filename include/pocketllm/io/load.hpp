@@ -125,9 +125,13 @@ void fill(tensor::Tensor<T>& tensor, Checkpoint::Located const& found, Checkpoin
                [&](std::span<std::byte const> done) { found.file->map->drop(done); });
 }
 
-/// Reads config.json and makes the model of it.
+} // namespace detail
+
+/// The model that the config.json of a Hugging Face directory describes, its tensors without data. Throws
+/// Error that names the file.
 template <Loadable Model>
 [[nodiscard]] Model make_model(std::filesystem::path const& directory) {
+  require_model_directory(directory);
   std::filesystem::path const path = directory / config_file;
   Json const json = read_object(path);
   try {
@@ -138,8 +142,6 @@ template <Loadable Model>
     fail(path.string(), ": ", error.what());
   }
 }
-
-} // namespace detail
 
 /// Fills all tensors of the model from the checkpoint, converting where the types differ; tensors of codes
 /// are quantised row by row from floats, or taken as they are (io/quantized.hpp). Throws Error that names the
@@ -183,8 +185,7 @@ void fill(Model& model, Checkpoint const& checkpoint, LoadOptions const& options
 /// Throws Error that names the file and, where it is one, the tensor, what was expected and what was found.
 template <Loadable Model>
 [[nodiscard]] Model load(std::filesystem::path const& directory, LoadOptions const& options = {}) {
-  require_model_directory(directory);
-  Model model = detail::make_model<Model>(directory);
+  Model model = make_model<Model>(directory);
   fill(model, Checkpoint::open(directory), options);
   return model;
 }

@@ -5,7 +5,7 @@
 #include <pocketllm/random/perturbation.hpp>
 #include <pocketllm/random/small_fast.hpp>
 #include <pocketllm/random/stream.hpp>
-#include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/bits.hpp>
 
 #include <cstddef>

@@ -6,7 +6,7 @@
 #include <pocketllm/random/gaussian.hpp>
 #include <pocketllm/random/perturbation.hpp>
 #include <pocketllm/random/stream.hpp>
-#include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 
 #include <algorithm>
 #include <array>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pocketllm/core/quantized.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/batch.hpp>
 #include <pocketllm/simd/dot.hpp>
 #include <pocketllm/simd/tile.hpp>

@@ -3,7 +3,7 @@
 // that results move neither with the compiler's library nor with xsimd's version.
 #pragma once
 
-#include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 // vectors of the other, with the results held in registers.
 #pragma once
 
-#include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/prefetch.hpp>
 
 #include <array>

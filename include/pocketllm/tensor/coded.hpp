@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pocketllm/core/runtime.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/code_tile.hpp>
 #include <pocketllm/tensor/packed.hpp>
 #include <pocketllm/tensor/storage.hpp>

@@ -5,7 +5,7 @@
 
 #include <pocketllm/random/factored.hpp>
 #include <pocketllm/random/stream.hpp>
-#include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/tensor/update_terms.hpp>
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 
 #include <pocketllm/random/noise.hpp>
 #include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/kernel.hpp>
 #include <pocketllm/tensor/part.hpp>
 #include <pocketllm/tensor/tensor.hpp>

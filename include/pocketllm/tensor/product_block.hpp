@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/batch.hpp>
 #include <pocketllm/simd/tile.hpp>
 #include <pocketllm/simd/transpose.hpp>

@@ -6,6 +6,7 @@
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/core/workspace.hpp>
 #include <pocketllm/random/perturbed.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/kernel.hpp>
 #include <pocketllm/tensor/factored_update.hpp>
 #include <pocketllm/tensor/tensor.hpp>

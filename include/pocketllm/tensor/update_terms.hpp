@@ -6,7 +6,7 @@
 #include <pocketllm/random/perturbed.hpp>
 #include <pocketllm/random/small_fast.hpp>
 #include <pocketllm/random/stream.hpp>
-#include <pocketllm/simd/batch.hpp>
+#include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/bits.hpp>
 #include <pocketllm/simd/round.hpp>
 #include <pocketllm/tensor/part.hpp>
