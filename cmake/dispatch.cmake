@@ -10,7 +10,7 @@ function(pocketllm_link_dispatch target)
     # In this order: a function that two objects have is taken from the first, which runs on more machines. For the
     # same reason it is a library, which linkers search behind the program's own objects.
     add_library(pocketllm_dispatch STATIC)
-    foreach(level Avx2 Avx512)
+    foreach(level Baseline Avx2 Avx512)
       add_library(pocketllm_kernels_${level} OBJECT ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/dispatch/kernels.cpp)
       target_link_libraries(pocketllm_kernels_${level} PRIVATE pocketllm::pocketllm)
       target_compile_definitions(pocketllm_kernels_${level} PRIVATE POCKETLLM_KERNELS=${level}Level)
@@ -20,6 +20,7 @@ function(pocketllm_link_dispatch target)
       set_target_properties(pocketllm_kernels_${level} PROPERTIES POSITION_INDEPENDENT_CODE ON)
       target_sources(pocketllm_dispatch PRIVATE $<TARGET_OBJECTS:pocketllm_kernels_${level}>)
     endforeach()
+    target_compile_options(pocketllm_kernels_Baseline PRIVATE -march=x86-64)
     target_compile_options(pocketllm_kernels_Avx2 PRIVATE -mavx2 -mfma -mf16c)
     target_compile_options(pocketllm_kernels_Avx512 PRIVATE
       -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx2 -mfma -mf16c)

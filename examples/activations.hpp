@@ -24,14 +24,17 @@ inline void add_activations(CLI::App& app, std::string& activations) {
       ->type_name("TYPE");
 }
 
+[[nodiscard]] inline pocketllm::Activations activations_of(std::string const& activations) {
+  return activations == "i8" ? pocketllm::Activations::i8 : pocketllm::Activations::f32;
+}
+
 /// Throws Error where there are no products of integers.
 [[nodiscard]] inline pocketllm::Runtime make_runtime(std::int64_t threads, std::string const& activations,
                                                      std::string const& storage) {
-  bool const integers = activations == "i8";
-  pocketllm::require(!integers || storage == "i8" || storage == "i4", "--activations i8: weights of ",
-                     storage, " are multiplied as floats; it needs --storage i8 or i4");
-  return pocketllm::Runtime(static_cast<std::size_t>(threads),
-                            integers ? pocketllm::Activations::i8 : pocketllm::Activations::f32);
+  pocketllm::require(activations == "f32" || storage == "i8" || storage == "i4",
+                     "--activations i8: weights of ", storage,
+                     " are multiplied as floats; it needs --storage i8 or i4");
+  return pocketllm::Runtime(static_cast<std::size_t>(threads), activations_of(activations));
 }
 
 } // namespace examples

@@ -117,7 +117,7 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
     directions.begin(model);
   }
   auto const& perturbation = directions.perturbation();
-  reserve_activations(o.activations, runtime);
+  reserve_activations(o.activation_bytes, runtime);
   if constexpr (pl::train::TakesBottom<typename Task::Objective, Model>) {
     FrozenLayers frozen;
     if (o.loss == "cross-entropy") { // what a model writes is not known before

@@ -29,7 +29,7 @@ struct ClassifierOptions {
   std::vector<std::string> label_words;
   std::string pooling = "mean", head_start = "means";
   std::int64_t head_steps = 3000;
-  double head_rate = 1e-3;
+  double head_rate = 1e-3, head_decay = 0.2;
   std::int64_t k_shot = 0; ///< 0: all
   std::int64_t test_size = 600;
   std::int64_t steps = 1000;
@@ -55,7 +55,7 @@ struct ClassifierOptions {
   PhoneOptions phone;
   // not of the command line, but of what a --memory-budget allows
   std::size_t evaluation_batch = 32; ///< texts at once; more only costs memory
-  std::size_t activations = 0;       ///< bytes; 0: not known
+  std::size_t activation_bytes = 0;  ///< 0: not known
   std::string memory_note;           ///< what was chosen, as a line of output; empty: nothing
 };
 
@@ -126,6 +126,11 @@ inline void add_head(CLI::App& app, ClassifierOptions& o) {
       ->check(number(false))
       ->capture_default_str()
       ->type_name("RATE");
+  app.add_option("--head-decay", o.head_decay,
+                 "Their weight decay: more for fewer examples, or where the classes are hard to tell apart")
+      ->check(number(true))
+      ->capture_default_str()
+      ->type_name("X");
 }
 
 inline void add_training(CLI::App& app, ClassifierOptions& o) {

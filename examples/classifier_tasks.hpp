@@ -159,6 +159,7 @@ public:
             {"start", new_head_ ? o.head_start : "saved"},
             {"pooling", model.config().pooling == pocketllm::models::Pooling::mean ? "mean" : "cls"},
             {"head_steps", o.head_steps},
+            {"head_decay", o.head_decay},
             {"max_tokens", std::min(static_cast<std::size_t>(o.max_tokens), model.config().max_tokens())}};
   }
   static void add_examples(Examples const& examples, pocketllm::train::ExamplesDigest& digest) {
@@ -192,6 +193,7 @@ public:
     train::train_head(head, features,
                       {.steps = static_cast<std::uint64_t>(o.head_steps),
                        .learning_rate = static_cast<float>(o.head_rate),
+                       .weight_decay = static_cast<float>(o.head_decay),
                        .seed = o.seed},
                       perturbation, stop, runtime);
     head.copy_to(model.class_layer());

@@ -119,7 +119,7 @@ int run_task(Options const& o) {
   if (Team().rank() == 0) { // the others write nothing
     examples::check_results(o);
   }
-  examples::reserve_activations(o.activations, runtime);
+  examples::reserve_activations(o.activation_bytes, runtime);
   examples::FrozenLayers frozen(o, task.model, task.objective, train, test);
   pl::train::Scored const objective(pl::train::OnFrozenBottom(task.objective, frozen.train()),
                                     pl::train::loss_function(o.loss));

@@ -218,7 +218,7 @@ int run(Options const& o, examples::ClassifierOptions const& memory) {
   Objective const& objective = task.objective;
   Pairs const &train = task.train, &test = task.test;
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  examples::reserve_activations(memory.activations, runtime);
+  examples::reserve_activations(memory.activation_bytes, runtime);
   auto const report = [&](char const* when) {
     Judged const judged = judge(objective, model, test, runtime);
     float const threshold = best_threshold(judge(objective, model, train, runtime));

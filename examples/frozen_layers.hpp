@@ -92,7 +92,7 @@ private:
     // a batch of states that are put together from the cache lies beside the activations
     std::size_t const batch = std::max(o.evaluation_batch, static_cast<std::size_t>(o.batch)) *
                               static_cast<std::size_t>(o.max_tokens) * model.hidden_width() * sizeof(float);
-    std::size_t const taken = pocketllm::tensor::weight_bytes(model) + o.activations + batch;
+    std::size_t const taken = pocketllm::tensor::weight_bytes(model) + o.activation_bytes + batch;
     std::size_t const allowed = static_cast<std::size_t>(o.phone.memory_budget) * mega;
     return std::min(asked, allowed - std::min(allowed, taken));
   }

@@ -50,9 +50,9 @@ inline void give_back_freed() {
 
 /// Bytes of the activations of `objective` at `points` for the `count` longest of the examples.
 template <class Model, class Objective, class P, class Examples>
-std::size_t activation_bytes(Model const& model, Objective const& objective, P const& perturbation,
-                             Examples const& examples, std::size_t count,
-                             std::span<pocketllm::random::Point const> points, std::int64_t threads) {
+std::size_t activation_bytes(ClassifierOptions const& o, Model const& model, Objective const& objective,
+                             P const& perturbation, Examples const& examples, std::size_t count,
+                             std::span<pocketllm::random::Point const> points) {
   std::vector<std::size_t> longest(examples.size());
   std::iota(longest.begin(), longest.end(), std::size_t{0});
   std::sort(longest.begin(), longest.end(),
@@ -60,7 +60,7 @@ std::size_t activation_bytes(Model const& model, Objective const& objective, P c
   longest.resize(std::min(longest.size(), count));
   std::size_t bytes = 0;
   {
-    pocketllm::Runtime runtime(static_cast<std::size_t>(threads));
+    pocketllm::Runtime runtime(static_cast<std::size_t>(o.threads), activations_of(o.activations));
     std::ignore = objective(model, objective.batch(examples, longest),
                             pocketllm::random::perturb(perturbation, points), runtime);
     bytes = runtime.workspace().capacity_bytes();
@@ -79,15 +79,15 @@ pocketllm::train::MemoryNeeds needs_of_run(ClassifierOptions const& o, std::shar
   pocketllm::train::MemoryNeeds needs{pocketllm::tensor::weight_bytes(model), {}, {}};
   if (o.steps > 0) {
     needs.points = [&, owner](std::size_t count) {
-      return activation_bytes(model, objective, perturbation, train, static_cast<std::size_t>(o.batch),
-                              first_points(o.method, count), o.threads);
+      return activation_bytes(o, model, objective, perturbation, train, static_cast<std::size_t>(o.batch),
+                              first_points(o.method, count));
     };
   }
   needs.evaluation = [&, owner, evaluated = std::move(evaluated)](std::size_t count) {
     std::size_t most = 0;
     for (Examples const* const examples : evaluated) {
-      most = std::max(most, activation_bytes(model, objective, perturbation, *examples, count,
-                                             std::span(&pocketllm::random::origin, 1), o.threads));
+      most = std::max(most, activation_bytes(o, model, objective, perturbation, *examples, count,
+                                             std::span(&pocketllm::random::origin, 1)));
     }
     return most;
   };
@@ -182,7 +182,7 @@ void choose_memory(ClassifierOptions& o, std::vector<std::string> storages, std:
   o.method.max_lanes = plan.use.at_once.points < points ? static_cast<std::int64_t>(plan.use.at_once.points)
                                                         : o.method.max_lanes;
   o.evaluation_batch = plan.use.at_once.texts;
-  o.activations = plan.use.activations;
+  o.activation_bytes = plan.use.activations;
   o.memory_note = detail::describe_plan(plan, points, budget);
   give_back_freed();
 }

@@ -23,7 +23,13 @@
 #include <string>
 #include <vector>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#define POCKETLLM_TEST_HAS(feature) __has_feature(feature) // of clang, which defines no macro
+#else
+#define POCKETLLM_TEST_HAS(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                                         \
+    POCKETLLM_TEST_HAS(address_sanitizer) || POCKETLLM_TEST_HAS(thread_sanitizer)
 #define POCKETLLM_TEST_OWN_NEW 0 // theirs find more
 #else
 #define POCKETLLM_TEST_OWN_NEW 1
@@ -31,13 +37,13 @@
 
 using namespace pocketllm;
 
+#if POCKETLLM_TEST_OWN_NEW
 namespace {
 
 std::atomic<std::size_t> asked = 0; ///< bytes since the beginning
 
 } // namespace
 
-#if POCKETLLM_TEST_OWN_NEW
 // NOLINTBEGIN: those that all others end in; inlined, GCC takes free() for a mistake
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
   asked += bytes;

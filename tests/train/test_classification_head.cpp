@@ -172,6 +172,24 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("weight decay keeps a head small that examples alone would let grow") {
+  train::Features const features = clouds(4, 2.5F);
+  train::StopFlag const stop;
+  Runtime runtime(1);
+  auto const size_with = [&](float decay) {
+    train::LinearClassifier head(3, 5);
+    train::train_head(head, features, {.steps = 600, .learning_rate = 0.03F, .weight_decay = decay},
+                      random::Gaussian{}, stop, runtime);
+    double squares = 0.0;
+    for (float const value : head.layer.weight.values()) {
+      squares += static_cast<double>(value) * static_cast<double>(value);
+    }
+    return squares;
+  };
+  CHECK(size_with(0.2F) < 0.7 * size_with(0.0F));
+  CHECK(size_with(2.0F) < 0.5 * size_with(0.2F));
+}
+
 TEST_CASE("no steps leave the head where it was") {
   train::Features const features = clouds(5, 1.0F);
   train::LinearClassifier const start = train::class_mean_head(features, 3);

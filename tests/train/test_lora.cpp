@@ -85,7 +85,7 @@ TEST_CASE("kernels of a user's own noise agree with those that were compiled for
   train::load_adapter(model, adapter);
   auto const plain = io::load<Opt<float>>(base);
   std::vector<random::Point> const points{{5, 1e-2F}, {5, -1e-2F}, random::origin};
-  for (std::size_t const threads : {1, 2}) {
+  for (std::size_t const threads : {1U, 2U}) {
     auto const gaussian = random::perturb(random::Gaussian{}, points);
     auto const own = random::perturb(OwnGaussian{}, points);
     CHECK(golden::relative_error(scores(model, expected.ids, threads, own),

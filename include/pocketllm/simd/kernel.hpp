@@ -35,8 +35,9 @@ static_assert(Kernel<detail::SomeKernel> && !Kernel<detail::NoKernel>);
 template <class K>
 inline constexpr bool is_dispatched = false;
 
-/// The instruction sets that kernels are compiled for beside the program's own.
+/// The instruction sets that kernels are compiled for.
 enum class Level : unsigned char { baseline, avx2, avx512 };
+using BaselineLevel = xsimd::sse2; // what every x86-64 has
 using Avx2Level = xsimd::fma3<xsimd::avx2>;
 using Avx512Level = xsimd::avx512bw;
 
@@ -86,9 +87,14 @@ inline void invoke(Args&&... args) {
     if (level == Level::avx2) {
       return detail::Entry<K, Avx2Level>::run(std::forward<Args>(args)...);
     }
-  }
+    if constexpr (std::same_as<A, BaselineLevel>) { // which no program needs to compile for itself
+      return detail::Entry<K, BaselineLevel>::run(std::forward<Args>(args)...);
+    } else {
+      return K::template run<A>(std::forward<Args>(args)...);
+    }
+  } else
 #endif
-  K::template run<A>(std::forward<Args>(args)...);
+    K::template run<A>(std::forward<Args>(args)...);
 }
 
 } // namespace pocketllm::simd

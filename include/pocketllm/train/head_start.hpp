@@ -132,6 +132,7 @@ struct HeadTraining {
   std::uint64_t steps = 3000;
   float learning_rate = 1e-3F;
   float epsilon = 1e-3F;
+  float weight_decay = 0.0F; ///< of the weights for standardised features
   std::uint64_t seed = 0;
   std::size_t batch_size = 256; ///< or all, where there are fewer
 };
@@ -169,8 +170,8 @@ Outcome train_head(LinearClassifier& head, Features features, HeadTraining const
   optimize::Schedule const schedule{optimize::Schedule::Shape::linear, options.learning_rate, options.steps,
                                     0};
   Trainer trainer(head, FeatureClassification{}, std::span<FeatureClassification::Example const>(examples),
-                  perturbation, optimize::TwoPoint{options.epsilon, options.seed}, optimize::Sgd{}, schedule,
-                  std::move(order), runtime);
+                  perturbation, optimize::TwoPoint{options.epsilon, options.seed},
+                  optimize::Sgd{.weight_decay = options.weight_decay}, schedule, std::move(order), runtime);
   Outcome const outcome = trainer.run(0, stop, {});
   change(false);
   return outcome;

@@ -99,20 +99,22 @@ template <tensor::HasTensors Model, Part P, DescribedEstimator E, Part U>
 [[nodiscard]] io::JournalHeader run_header(Model const& model, P const& perturbation, E const& estimator,
                                            U const& rule, optimize::Schedule const& schedule,
                                            RunDescription const& description, Runtime& runtime) {
-  io::Json json{{"base", io::digest_text(io::digest(model, runtime))},
-                {"trained", trained_tensors(model)},
-                {"model", description.model},
-                {"perturbation", describe(perturbation)},
-                {"estimator", describe(estimator)},
-                {"update", describe(rule)},
-                {"schedule", describe_parameters(schedule)},
-                {"objective", description.objective},
-                {"data", description.data},
-                {"slopes", static_cast<std::size_t>(estimator.slopes())},
-                {"seeds", {{"rule", "stored"}}}};
+  io::Json json; // no list of all, which clang 14 leaks in a template
+  json["base"] = io::digest_text(io::digest(model, runtime));
+  json["trained"] = trained_tensors(model);
+  json["model"] = description.model;
+  json["perturbation"] = describe(perturbation);
+  json["estimator"] = describe(estimator);
+  json["update"] = describe(rule);
+  json["schedule"] = describe_parameters(schedule);
+  json["objective"] = description.objective;
+  json["data"] = description.data;
+  json["slopes"] = static_cast<std::size_t>(estimator.slopes());
+  json["seeds"]["rule"] = "stored";
   if constexpr (requires { estimator.seeds(); }) {
     SeedRule const rule_of_seeds = estimator.seeds();
-    json["seeds"] = {{"rule", "split_mix"}, {"run", rule_of_seeds.run}};
+    json["seeds"]["rule"] = "split_mix";
+    json["seeds"]["run"] = rule_of_seeds.run;
     if (rule_of_seeds.shared > 1) {
       json["seeds"]["shared"] = rule_of_seeds.shared;
     }
