@@ -17,9 +17,12 @@ namespace pocketllm::random {
 template <class A>
 class SmallFast {
 public:
+  /// `state` is a, b, c and d of every lane. They are not mixed before the first word, so they must be
+  /// random.
   [[gnu::always_inline]] explicit SmallFast(Words<A> const& state) noexcept
       : a_(state[0]), b_(state[1]), c_(state[2]), d_(state[3]) {}
 
+  /// The next word of every lane.
   [[gnu::always_inline]] simd::u32<A> operator()() noexcept {
     simd::u32<A> const e = a_ - simd::rotate_left<A, 27>(b_);
     a_ = b_ ^ simd::rotate_left<A, 17>(c_);

@@ -13,7 +13,7 @@ namespace pocketllm::random {
 
 /// Names the noise of one tensor: the key of Philox is `seed`, its counter (block and lane, row, tensor).
 struct Stream {
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 0;   ///< of the direction
   std::uint64_t tensor = 0; ///< Tensor::key()
   bool vector = false;      ///< whether the tensor has one dimension: a bias, a LayerNorm
 };

@@ -36,11 +36,11 @@ struct CodeArguments {
   std::size_t count;         ///< rows
   float const* panel;        ///< codes [groups, code_words<A>, cols]
   float const* panel_scales; ///< [groups, cols]
-  std::size_t groups;
-  float* sums; ///< [count, cols]
-  std::size_t sums_stride;
-  float const* initial; ///< [count]: what the sums start from, or null for what is in `sums`
-  Ahead* ahead;         ///< what to fetch meanwhile
+  std::size_t groups;        ///< of the panel and of each row, code_groups at most
+  float* sums;               ///< [count, cols]
+  std::size_t sums_stride;   ///< floats from one row to the next
+  float const* initial;      ///< [count]: what the sums start from, or null for what is in `sums`
+  Ahead* ahead;              ///< what to fetch meanwhile
 };
 
 namespace detail {

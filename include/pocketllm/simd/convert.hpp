@@ -102,6 +102,7 @@ template <class A>
   return simd::convert<A>(codes - simd::splat<A>(8U));
 }
 
+/// Exact: the bits of a bfloat16 are the upper half of the float's.
 template <class A>
 [[gnu::always_inline]] inline f32<A> load_as_float(bf16 const* from) noexcept {
   return as_float<A>(shift_left<A, 16>(detail::widen<A>(from)));

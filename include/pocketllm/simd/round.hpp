@@ -86,10 +86,12 @@ template <class A>
 [[gnu::always_inline]] inline void store_rounded(float* to, f32<A> value, u32<A>) noexcept {
   simd::store<A>(to, value);
 }
+/// Up or down at random, so that the mean is `value`; infinity and NaN stay.
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(bf16* to, f32<A> value, u32<A> random) noexcept {
   detail::store_halves<A>(to, detail::stochastic_bf16<A>(value, random));
 }
+/// The same; what is beyond the largest binary16 becomes that, and NaN stays.
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(f16* to, f32<A> value, u32<A> random) noexcept {
   detail::store_halves<A>(to, detail::stochastic_f16<A>(value, random));

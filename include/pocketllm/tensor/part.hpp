@@ -26,10 +26,12 @@ template <class A, FloatStorage T>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(T const* row, std::size_t column) noexcept {
   return simd::load_as_float<A>(row + column);
 }
+/// The codes times the row's scale.
 template <class A>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(QuantizedRow<i8> row, std::size_t column) noexcept {
   return simd::load_as_float<A>(row.codes + column) * simd::splat<A>(*row.scales);
 }
+/// The codes times their group's scale.
 template <class A>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(QuantizedRow<i4> row, std::size_t column) noexcept {
   constexpr std::size_t group = QuantizedLayout<i4>::group, half = group / 2;
@@ -44,6 +46,7 @@ template <class A, FloatStorage T>
                                                         std::size_t count) noexcept {
   return load_part<A>(row + column, count);
 }
+/// Element by element, so that any column will do.
 template <class A, QuantizedStorage T>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(QuantizedRow<T> row, std::size_t column,
                                                         std::size_t count) noexcept {
@@ -59,10 +62,12 @@ template <FloatStorage T>
 [[nodiscard]] void const* address_of(T const* row, std::size_t column) noexcept {
   return row + column;
 }
+/// The codes of such a row; its scales lie elsewhere.
 template <QuantizedStorage T>
 [[nodiscard]] void const* address_of(QuantizedRow<T> row, std::size_t column) noexcept {
   return row.codes + QuantizedLayout<T>::row_units(column);
 }
+/// Bytes of the first `columns` elements of a row, without scales.
 template <WeightStorage T>
 [[nodiscard]] constexpr std::size_t row_bytes(std::size_t columns) noexcept {
   if constexpr (QuantizedStorage<T>) {
