@@ -31,7 +31,8 @@ struct TermGroup {
 /// One update among several that follow one another: W <- decay W + sum_i c_i z(s_i), or, with groups,
 /// W <- decay W + sum_j first_j g_j / (sqrt(sum_j second_j g_j^2) + floor).
 struct UpdateTerms {
-  std::span<random::Point const> terms;   ///< (s_i, c_i), of the caller's
+  /// (s_i, c_i), of the caller's. An update without terms leaves W as it is, whatever `decay` is.
+  std::span<random::Point const> terms;
   float decay = 1.0F;                     ///< what W is multiplied with; 1 for as it is
   std::span<TermGroup const> groups = {}; ///< none, or of all terms in their order
   float floor = 0.0F;                     ///< added to the root; without groups it is not used
