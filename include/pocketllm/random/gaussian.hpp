@@ -32,7 +32,7 @@ struct Gaussian {
     fill_independent<A>(stream, row, block, count, out, normal<A>);
   }
 
-  /// Column `column` < lanes of the width<A> rows from `row`, as fill() makes it.
+  /// Column `column` < lanes of the `width<A>` rows from `row`, as fill() makes it.
   template <class A>
   [[gnu::always_inline]] static simd::f32<A> down(Stream stream, std::size_t row,
                                                   std::size_t column) noexcept {

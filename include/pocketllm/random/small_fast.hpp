@@ -41,8 +41,8 @@ private:
 };
 
 /// The first `count` columns of a block of a row, and on to the next multiple of 16, each from random words
-/// of its own: out = make(word, second) for vectors of width<A> columns. A perturbation's fill() can be made
-/// of this.
+/// of its own: out = make(word, second) for vectors of `width<A>` columns. A perturbation's fill() can be
+/// made of this.
 template <class A, class F>
 [[gnu::always_inline]] inline void fill_independent(Stream stream, std::size_t row, std::size_t block,
                                                     std::size_t count, float* out, F make) noexcept {
@@ -55,8 +55,8 @@ template <class A, class F>
   }
 }
 
-/// What fill_independent makes of column `column` < lanes of the width<A> rows from `row`: a vector down the
-/// rows.
+/// What fill_independent makes of column `column` < lanes of the `width<A>` rows from `row`: a vector down
+/// the rows.
 template <class A, class F>
 [[gnu::always_inline]] inline simd::f32<A> independent_down(Stream stream, std::size_t row,
                                                             std::size_t column, F make) noexcept {

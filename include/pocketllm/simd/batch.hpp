@@ -84,7 +84,7 @@ concept Neon64 = std::derived_from<A, xsimd::neon64>;
 template <class A>
 inline constexpr bool has_fma = detail::is_fma3<A>::value || Avx512<A> || Neon64<A>;
 
-/// width<A> floats, from an address that need not be aligned.
+/// `width<A>` floats, from an address that need not be aligned.
 template <class A>
 [[gnu::always_inline]] inline f32<A> load(float const* from) noexcept {
   if constexpr (Scalar<A>) {
@@ -104,7 +104,7 @@ template <class A>
   }
 }
 
-/// width<A> floats or integers, to an address that need not be aligned.
+/// `width<A>` floats or integers, to an address that need not be aligned.
 template <class A, class T>
 [[gnu::always_inline]] inline void store(T* to, typename detail::batch_type<T, A>::type value) noexcept {
   if constexpr (Scalar<A>) {

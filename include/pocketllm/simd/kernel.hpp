@@ -15,8 +15,8 @@
 
 namespace pocketllm::simd {
 
-/// A class with a static function template run<A>(...) for an architecture A. `Signature` is the type of
-/// run<A>.
+/// A class with a static function template `run<A>`(...) for an architecture A. `Signature` is the type of
+/// `run<A>`.
 template <class K>
 concept Kernel = requires {
   typename K::Signature;

@@ -80,8 +80,8 @@ template <class A, class T>
 
 } // namespace detail
 
-/// Stores width<A> floats. `random` holds 16 random bits an element, with zeros above them; f32 does not use
-/// them.
+/// Stores `width<A>` floats. `random` holds 16 random bits an element, with zeros above them; f32 does not
+/// use them.
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(float* to, f32<A> value, u32<A>) noexcept {
   simd::store<A>(to, value);

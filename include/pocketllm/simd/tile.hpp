@@ -182,7 +182,7 @@ void multiply_block(BlockArguments const& t) noexcept {
 
 } // namespace detail
 
-/// sums = initial + R * panel (or sums += R * panel), for a panel of `vectors` <= TileShape<A>::vectors
+/// sums = initial + R * panel (or sums += R * panel), for a panel of `vectors` <= `TileShape<A>::vectors`
 /// vectors. The products of one sum are added in the order of depth, so its bits do not depend on the shape
 /// of tiles.
 template <class A, std::size_t Vectors = TileShape<A>::vectors>

@@ -20,9 +20,9 @@ namespace pocketllm::tensor {
 /// padded with zeros to whole groups.
 struct Coded {
   float* codes =
-      nullptr; ///< elements of 32 bits, Dot<A>::count codes in each: [groups, code_words<A>, width(p)]
+      nullptr; ///< elements of 32 bits, `Dot<A>::count` codes in each: [groups, `code_words<A>`, width(p)]
   float* scales = nullptr; ///< [groups, width(p)]
-  std::size_t words = 0;   ///< code_words<A>
+  std::size_t words = 0;   ///< `code_words<A>`
   std::size_t groups = 0;  ///< of 32 features, the last one filled up
 
   /// The codes of panel p of a lane, where `x` is what was coded.

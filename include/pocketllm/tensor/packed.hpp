@@ -25,8 +25,8 @@ struct Packed {
   std::size_t lanes = 0;  ///< points; 1 may stand for all of them
   std::size_t rows = 0;   ///< tokens in a lane, without padding
   std::size_t cols = 0;   ///< features of a token
-  std::size_t vector = 1; ///< width<A> of the kernels that use it
-  std::size_t panel = 1;  ///< panel_cols<A>
+  std::size_t vector = 1; ///< `width<A>` of the kernels that use it
+  std::size_t panel = 1;  ///< `panel_cols<A>`
 
   /// Rows of a lane, filled up to whole vectors.
   [[nodiscard]] std::size_t padded_rows() const noexcept { return (rows + vector - 1) / vector * vector; }

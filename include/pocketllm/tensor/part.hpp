@@ -13,7 +13,7 @@
 
 namespace pocketllm::tensor {
 
-/// `count` <= width<A> elements as floats, zeros behind them.
+/// `count` <= `width<A>` elements as floats, zeros behind them.
 template <class A, class T>
 [[gnu::always_inline]] inline simd::f32<A> load_part(T const* from, std::size_t count) noexcept {
   std::array<T, simd::width<A>> part{};
@@ -21,7 +21,7 @@ template <class A, class T>
   return simd::load_as_float<A>(part.data());
 }
 
-/// Elements column to column + width<A> of a row. A column of i4 is a multiple of width<A>.
+/// Elements column to column + `width<A>` of a row. A column of i4 is a multiple of `width<A>`.
 template <class A, FloatStorage T>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(T const* row, std::size_t column) noexcept {
   return simd::load_as_float<A>(row + column);
@@ -40,7 +40,7 @@ template <class A>
          simd::splat<A>(to_float(row.scales[column / group]));
 }
 
-/// The same with zeros behind the first `count` <= width<A> elements.
+/// The same with zeros behind the first `count` <= `width<A>` elements.
 template <class A, FloatStorage T>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(T const* row, std::size_t column,
                                                         std::size_t count) noexcept {
@@ -77,7 +77,7 @@ template <WeightStorage T>
   }
 }
 
-/// The first `count` <= width<A> elements of a vector.
+/// The first `count` <= `width<A>` elements of a vector.
 template <class A>
 [[gnu::always_inline]] inline void store_part(float* to, simd::f32<A> value, std::size_t count) noexcept {
   std::array<float, simd::width<A>> part;
