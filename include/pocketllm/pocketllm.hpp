@@ -7,6 +7,28 @@
 // Arrays are row-major, so X [lanes, rows, width] has the numbers of a token side by side.
 #pragma once
 
+// The reference lists functions, aliases and constants of a namespace only where that is documented.
+/// @namespace pocketllm
+/// What all folders use: errors, files, storage types, threads and the memory of activations.
+/// @namespace pocketllm::simd
+/// Vectors of all instruction sets under one set of names, and the innermost loops made of them.
+/// @namespace pocketllm::random
+/// Directions z, which are pure functions of a seed, a tensor and a place in it.
+/// @namespace pocketllm::tensor
+/// Weights in any storage, their products at several points at once, and their updates.
+/// @namespace pocketllm::layers
+/// Parts of models: functions of activations and of weights at several points.
+/// @namespace pocketllm::models
+/// Models from the layers, with the weights' names of their files.
+/// @namespace pocketllm::text
+/// Tokenizers, templates of prompts, and data sets.
+/// @namespace pocketllm::io
+/// Models, checkpoints and journals in files.
+/// @namespace pocketllm::optimize
+/// Where to evaluate a loss, what slopes follow from that, and what is done to the weights then.
+/// @namespace pocketllm::train
+/// Objectives, runs and their replay, evaluation, and what limits a run.
+
 #include <pocketllm/core/blake3.hpp>
 #include <pocketllm/core/crc32c.hpp>
 #include <pocketllm/core/error.hpp>

@@ -35,6 +35,7 @@ inline void require_system(bool done, std::filesystem::path const& path, char co
 class FileDescriptor {
 public:
   FileDescriptor() = default;
+  /// Takes over `number`, an open file of the caller's; below 0 for none.
   explicit FileDescriptor(int number) noexcept : number_(number) {}
   FileDescriptor(FileDescriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
   FileDescriptor& operator=(FileDescriptor&& other) noexcept {
@@ -54,7 +55,9 @@ public:
     return FileDescriptor(number);
   }
 
+  /// Whether there is an open file.
   [[nodiscard]] bool valid() const noexcept { return number_ >= 0; }
+  /// What system calls take; below 0 for none. Still owned by this object.
   [[nodiscard]] int number() const noexcept { return number_; }
 
   /// True when there was nothing to close or closing reported no late error of writing (`errno` else).

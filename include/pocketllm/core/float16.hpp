@@ -10,13 +10,13 @@ namespace pocketllm {
 
 /// IEEE 754 binary16: 1 sign, 5 exponent and 10 fraction bits.
 struct f16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits = 0; ///< sign, exponent and fraction, from the top
   friend constexpr bool operator==(f16, f16) = default;
 };
 
 /// bfloat16: the upper half of a binary32.
 struct bf16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits = 0; ///< sign, 8 bits of exponent and 7 of fraction, from the top
   friend constexpr bool operator==(bf16, bf16) = default;
 };
 
@@ -37,10 +37,12 @@ struct bf16 {
   return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
 }
 
+/// Exact: every bfloat16 is a binary32, with zeros for its lower half. NaNs are kept as they are.
 [[nodiscard]] constexpr float to_float(bf16 value) noexcept {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16);
 }
 
+/// The number itself, for code that is written for all storage types.
 [[nodiscard]] constexpr float to_float(float value) noexcept { return value; }
 
 namespace detail {
@@ -79,14 +81,17 @@ namespace detail {
 /// Rounds to the nearest value of type `To`, ties to even. `To` is float, f16 or bf16.
 template <class To>
 [[nodiscard]] constexpr To from_float(float value) noexcept = delete;
+/// The number itself.
 template <>
 [[nodiscard]] constexpr float from_float<float>(float value) noexcept {
   return value;
 }
+/// From 65520 on, infinity; a NaN stays one, with the upper bits of its payload.
 template <>
 [[nodiscard]] constexpr f16 from_float<f16>(float value) noexcept {
   return detail::round_to_f16(value);
 }
+/// From 2^128 - 2^119 on, infinity; a NaN stays one, with the upper bits of its payload.
 template <>
 [[nodiscard]] constexpr bf16 from_float<bf16>(float value) noexcept {
   return detail::round_to_bf16(value);

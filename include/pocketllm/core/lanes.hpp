@@ -14,17 +14,19 @@ namespace pocketllm {
 /// read the same activations.
 template <class T>
 struct Lanes {
-  T* data = nullptr;
-  std::size_t lanes = 0;
-  std::size_t rows = 0;
-  std::size_t cols = 0;
-  std::size_t stride = cols;
+  T* data = nullptr;         ///< row 0 of lane 0; null where a view may be left out
+  std::size_t lanes = 0;     ///< points; 1 may stand for all of them
+  std::size_t rows = 0;      ///< tokens in a lane
+  std::size_t cols = 0;      ///< features of a token
+  std::size_t stride = cols; ///< floats from one row to the next, `cols` at least
 
   /// From the rows of one lane to those of the next.
   [[nodiscard]] constexpr std::size_t lane_stride() const noexcept { return rows * stride; }
+  /// Row 0 of lane l; a view with one lane gives that one for every l.
   [[nodiscard]] constexpr T* lane(std::size_t l) const noexcept {
     return data + (lanes == 1 ? 0 : l) * lane_stride();
   }
+  /// Row r of lane l: `cols` elements.
   [[nodiscard]] constexpr T* row(std::size_t l, std::size_t r) const noexcept { return lane(l) + r * stride; }
 
   /// To a view that cannot write.

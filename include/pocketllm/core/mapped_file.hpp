@@ -58,8 +58,11 @@ public:
     }
   }
 
+  /// As it was given to the constructor; errors name it.
   [[nodiscard]] std::filesystem::path const& path() const noexcept { return path_; }
+  /// Bytes of the file when it was mapped.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// The content, valid as long as this object; empty when it was moved from.
   [[nodiscard]] std::span<std::byte const> bytes() const noexcept { return {data_, size_}; }
 
   /// Tells the kernel that the file will be read from front to back, so that it reads ahead.

@@ -20,8 +20,11 @@ public:
   explicit Runtime(std::size_t threads = 0, Activations activations = Activations::f32)
       : pool_(threads), activations_(activations) {}
 
+  /// The threads of all products and updates; not to be used from within one of its loops.
   [[nodiscard]] ThreadPool& pool() noexcept { return pool_; }
+  /// What was asked for; it makes no difference to weights that are stored as floats.
   [[nodiscard]] Activations activations() const noexcept { return activations_; }
+  /// For one thread at a time: what a loop needs is taken before it.
   [[nodiscard]] Workspace& workspace() noexcept { return workspace_; }
 
 private:

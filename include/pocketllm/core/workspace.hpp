@@ -48,6 +48,7 @@ public:
   /// Gives back, at its end, what was taken since its beginning.
   class Frame {
   public:
+    /// Begins now. Frames end in the opposite order of their beginnings.
     explicit Frame(Workspace& workspace) noexcept
         : workspace_(workspace), chunk_(workspace.current_),
           used_(workspace.chunks_.empty() ? 0 : workspace.chunks_[chunk_].used) {}

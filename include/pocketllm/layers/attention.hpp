@@ -17,7 +17,8 @@ namespace pocketllm::layers {
 
 /// Keys and values of some tokens, [lanes, rows, width] each.
 struct KeyValues {
-  Lanes<float const> k, v;
+  Lanes<float const> k, ///< keys
+      v;                ///< values, in the rows of their keys
 };
 
 namespace detail {

@@ -14,7 +14,7 @@ namespace pocketllm::layers {
 
 /// What the tokens of a batch see. Sequence i has the rows offsets[i] to offsets[i + 1] of K and V.
 struct CausalRows {
-  std::span<std::size_t const> offsets;
+  std::span<std::size_t const> offsets; ///< one more than sequences, ascending, from 0 to the rows of K
   /// For each query, ascending: which of the rows of K and V is its own. It sees no row behind that.
   std::span<std::size_t const> places;
   /// For each sequence the one that it continues, all of whose rows it sees before its own; itself where it

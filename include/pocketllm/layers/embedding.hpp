@@ -19,9 +19,10 @@ namespace pocketllm::layers {
 /// weight [entries, width] of a model whose weights are W.
 template <Weights W>
 struct Embedding {
-  tensor::Tensor<table_storage_of<W>> weight;
+  tensor::Tensor<table_storage_of<W>> weight; ///< [entries, width]; i8 where matrices are i4
 
   Embedding() = default;
+  /// The table is called `name`.weight; it has no data yet.
   Embedding(std::string const& name, std::size_t entries, std::size_t width)
       : weight(name + ".weight", {entries, width}) {}
 

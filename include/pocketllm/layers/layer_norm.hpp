@@ -50,11 +50,12 @@ namespace pocketllm::layers {
 /// y = (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias over the last dimension; weight and bias
 /// [width].
 struct LayerNorm {
-  tensor::Tensor<float> weight;
-  tensor::Tensor<float> bias;
-  float epsilon = 1e-5F;
+  tensor::Tensor<float> weight; ///< [width], f32 in models of any storage
+  tensor::Tensor<float> bias;   ///< [width]
+  float epsilon = 1e-5F;        ///< added to the variance; from the model's configuration
 
   LayerNorm() = default;
+  /// The tensors are called `name`.weight and `name`.bias; they have no data yet.
   LayerNorm(std::string const& name, std::size_t width, float eps)
       : weight(name + ".weight", {width}), bias(name + ".bias", {width}), epsilon(eps) {}
 

@@ -19,10 +19,11 @@ struct Linear;
 /// A dense layer: weight [out, in] in storage T, bias [out] where there is one.
 template <tensor::WeightStorage T>
 struct Linear<T> {
-  tensor::Tensor<T> weight;
-  tensor::Tensor<float> bias;
+  tensor::Tensor<T> weight;   ///< [out, in], as safetensors holds it
+  tensor::Tensor<float> bias; ///< [out], f32 whatever T is; default constructed where there is none
 
   Linear() = default;
+  /// The tensors are called `name`.weight and `name`.bias; they have no data yet.
   Linear(std::string const& name, std::size_t out, std::size_t in, bool has_bias = true)
       : weight(name + ".weight", {out, in}) {
     if (has_bias) {
@@ -30,6 +31,7 @@ struct Linear<T> {
     }
   }
 
+  /// Without one, `bias` is neither visited nor added.
   [[nodiscard]] bool has_bias() const noexcept { return bias.size() != 0; }
 
   /// The layer with its result going to Y [lanes, rows, out]: layers that read the same X are computed

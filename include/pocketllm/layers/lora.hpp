@@ -25,21 +25,23 @@ namespace pocketllm::layers {
 /// The two factors beside a weight [out, in], called LAYER.lora_A.weight [rank, in] and
 /// LAYER.lora_B.weight [out, rank] as PEFT calls them.
 struct LoraTerm {
-  tensor::Tensor<float> down;
-  tensor::Tensor<float> up;
-  float scale = 1.0F;
+  tensor::Tensor<float> down; ///< A [rank, in]
+  tensor::Tensor<float> up;   ///< B [out, rank]
+  float scale = 1.0F;         ///< of the product B A: alpha / rank
 
+  /// `layer` is the name of the layer's weight without .weight; the tensors have no data yet.
   LoraTerm(std::string const& layer, std::size_t out, std::size_t in, std::size_t rank, float factor)
       : down(layer + ".lora_A.weight", {rank, in}), up(layer + ".lora_B.weight", {out, rank}), scale(factor) {
   }
 
+  /// Rows of A, which are columns of B.
   [[nodiscard]] std::size_t rank() const noexcept { return down.rows(); }
 };
 
 /// A dense layer that may have a term.
 template <tensor::WeightStorage T>
 struct Linear<Lora<T>> : Linear<T> {
-  std::optional<LoraTerm> lora;
+  std::optional<LoraTerm> lora; ///< none before add_lora and after merge_lora
 
   using Linear<T>::Linear;
 
@@ -49,6 +51,8 @@ struct Linear<Lora<T>> : Linear<T> {
     return name.substr(0, name.rfind('.'));
   }
 
+  /// As Linear<T>::into, for Y in rows or packed, with the term where there is one. The layer must outlive
+  /// it.
   template <class Y>
   [[nodiscard]] tensor::Factor<T> into(Y y, simd::Activation activation = simd::Activation::none) const {
     tensor::Factor<T> factor = Linear<T>::into(y, activation);
@@ -96,7 +100,7 @@ void for_each_adaptable(Model& model, F&& f) {
 
 /// Which layers get a term, and of what size.
 struct LoraOptions {
-  std::size_t rank = 8;
+  std::size_t rank = 8;      ///< of each term, 1 to simd::tile_depth
   float alpha = 16.0F;       ///< the term is scaled by alpha / rank
   std::string targets = "*"; ///< patterns of layer names, with commas between them
   std::uint64_t seed = 0;    ///< of A's first values

@@ -38,6 +38,7 @@ static_assert(!Weights<int> && !Weights<Lora<f16>*>);
 /// The storage of matrices, and that of tables (embeddings, tied decoders), in a model of weights W.
 template <Weights W>
 using storage_of = typename detail::StorageOf<W>::type;
+/// Of tables: that of matrices, but i8 where they are i4.
 template <Weights W>
 using table_storage_of = typename tensor::TableStorage<storage_of<W>>::type;
 

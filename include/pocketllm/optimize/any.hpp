@@ -32,6 +32,7 @@ namespace pocketllm::optimize {
 /// An estimator of any of these types, along directions z(seed) or, with `scale`, scale(seed) z(seed).
 class AnyEstimator {
 public:
+  /// The library's estimators but ThreePoint, which only Hizoo understands.
   using Chosen = std::variant<TwoPoint, OneSided, MultiPoint, Fzoo, Curved, LineSearch>;
   std::string_view name = TwoPoint::name; ///< of the one that was chosen
   float clip =
@@ -40,6 +41,7 @@ public:
   std::function<float(std::uint64_t)> scale = {};
 
   AnyEstimator() = default; ///< TwoPoint
+  /// From an estimator with its settings; without `clip` and `scale`.
   template <class E>
   requires std::constructible_from<Chosen, E> AnyEstimator(E estimator)
       : name(E::name), chosen_(std::move(estimator)) {}
@@ -54,12 +56,15 @@ public:
       f("scaled", scaled);
     }
   }
+  /// The chosen one's; see TwoPoint::slopes.
   [[nodiscard]] std::size_t slopes() const {
     return std::visit([](auto const& one) { return one.slopes(); }, chosen_);
   }
+  /// The chosen one's.
   [[nodiscard]] SeedRule seeds() const {
     return std::visit([](auto const& one) { return one.seeds(); }, chosen_);
   }
+  /// The chosen one's, with coefficients times scale(seed).
   [[nodiscard]] std::vector<random::Point> points(std::uint64_t step) const {
     auto points = std::visit(
         [&](auto const& one) {
@@ -72,6 +77,8 @@ public:
     }
     return points;
   }
+  /// The chosen one's, cut to `clip` and then times scale(seed), which makes them slopes along z. Throws
+  /// Error as the chosen one does.
   [[nodiscard]] Gradient gradient(std::span<random::Point const> points,
                                   std::span<float const> losses) const {
     Gradient gradient = std::visit([&](auto const& one) { return one.gradient(points, losses); }, chosen_);
@@ -89,11 +96,13 @@ private:
 /// An update rule of any of these types.
 class AnyRule {
 public:
+  /// The library's rules but Hizoo, whose steps are no moves.
   using Chosen = std::variant<Sgd, Sign, Momentum, Adam>;
   std::string_view name = Sgd::name; ///< of the one that was chosen
-  float learning_rate = 0.0F;
+  float learning_rate = 0.0F;        ///< takes the place of the chosen one's own; 0 by default
 
   AnyRule() = default; ///< Sgd
+  /// From a rule with its settings and its rate.
   template <class U>
   requires std::constructible_from<Chosen, U> AnyRule(U rule)
       : name(U::name), learning_rate(rule.learning_rate), chosen_(std::move(rule)) {}
@@ -102,6 +111,7 @@ public:
   static void parameters(Self& self, F&& f) {
     std::visit([&]<class U>(U& one) { std::remove_const_t<U>::parameters(one, f); }, self.chosen_);
   }
+  /// What the next step is to be; the rule's memory, if it has any, takes the gradient in.
   [[nodiscard]] Move move(Gradient const& gradient) {
     return std::visit(
         [&](auto& one) {
@@ -110,6 +120,7 @@ public:
         },
         chosen_);
   }
+  /// Makes move(gradient). `perturbation` must be the one that the slopes were measured with.
   template <tensor::HasTensors Model, random::Perturbation P>
   void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) {
     make_move(model, perturbation, move(gradient), runtime);

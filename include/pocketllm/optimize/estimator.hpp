@@ -29,6 +29,7 @@ concept Estimator = requires(E const e, std::uint64_t step, std::span<random::Po
 /// Two-point SPSA (Spall 1992) as in MeZO (Malladi et al., arXiv 2305.17333, definition 1):
 /// slope = (L(theta + epsilon z) - L(theta - epsilon z)) / (2 epsilon).
 struct TwoPoint {
+  /// What a journal calls it.
   static constexpr std::string_view name = "two-point";
   float epsilon = 1e-3F;    ///< the distance; 1e-3 for all weights
   std::uint64_t seed = 0;   ///< of the run; step t uses output t of SplitMix64
@@ -41,8 +42,10 @@ struct TwoPoint {
   }
   /// Slopes of a step, at most. Slope k of step t is along z(seeds().seed(t, slopes(), k)).
   [[nodiscard]] static constexpr std::size_t slopes() noexcept { return 1; }
+  /// The rule of the run's seeds, for the header of a journal.
   [[nodiscard]] SeedRule seeds() const noexcept { return {seed, shared}; }
 
+  /// theta + epsilon z and theta - epsilon z.
   [[nodiscard]] std::array<random::Point, 2> points(std::uint64_t step) const noexcept {
     std::uint64_t const direction = seeds().seed(step, slopes(), 0);
     return {random::Point{direction, epsilon}, random::Point{direction, -epsilon}};

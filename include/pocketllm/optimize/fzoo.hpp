@@ -25,12 +25,13 @@ namespace pocketllm::optimize {
 /// Centred, the mean of the N losses stands for l_0, which need not be evaluated: what that takes from each
 /// slope is the same for all.
 struct Fzoo {
+  /// What a journal calls it.
   static constexpr std::string_view name = "fzoo";
-  float epsilon = 1e-3F;
-  std::uint64_t seed = 0; ///< of the run
-  std::uint64_t shared = 1;
+  float epsilon = 1e-3F;        ///< from theta to a point, in units of z
+  std::uint64_t seed = 0;       ///< of the run
+  std::uint64_t shared = 1;     ///< see SeedRule
   std::uint32_t directions = 8; ///< N
-  bool centred = true;
+  bool centred = true;          ///< the mean loss for l_0: N points instead of N + 1
 
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
@@ -38,7 +39,9 @@ struct Fzoo {
     f("directions", self.directions);
     f("centred", self.centred);
   }
+  /// N: one for each direction.
   [[nodiscard]] std::size_t slopes() const noexcept { return directions; }
+  /// The rule of the run's seeds, for the header of a journal.
   [[nodiscard]] SeedRule seeds() const noexcept { return {seed, shared}; }
 
   /// theta unless centred, and theta + epsilon z for each direction.

@@ -9,8 +9,8 @@ namespace pocketllm::optimize {
 
 /// The slope of the loss along z(seed).
 struct Slope {
-  std::uint64_t seed = 0;
-  float slope = 0.0F;
+  std::uint64_t seed = 0; ///< of the direction z
+  float slope = 0.0F;     ///< loss for a unit of z, or what the estimator gives instead
   friend constexpr bool operator==(Slope const&, Slope const&) = default;
 };
 

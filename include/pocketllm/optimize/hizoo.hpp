@@ -85,16 +85,19 @@ private:
 /// the second is the curvature |L+ + L- - 2 L| / 2 epsilon^2, which the rule Hizoo learns D from. Both have
 /// the same seed, so a journal keeps the seeds of each step.
 struct ThreePoint {
+  /// What a journal calls it.
   static constexpr std::string_view name = "three-point";
-  float epsilon = 1e-3F;
+  float epsilon = 1e-3F;  ///< from theta to a point, in units of z / sqrt(D)
   std::uint64_t seed = 0; ///< of the run
 
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
     f("epsilon", self.epsilon);
   }
+  /// Two: the slope, and the curvature along the same z.
   [[nodiscard]] static constexpr std::size_t slopes() noexcept { return 2; }
 
+  /// theta + epsilon z, theta - epsilon z and theta, along the z of output `step` of SplitMix64.
   [[nodiscard]] std::array<random::Point, 3> points(std::uint64_t step) const noexcept {
     std::uint64_t const direction = split_mix(seed, step);
     return {random::Point{direction, epsilon}, random::Point{direction, -epsilon}, random::origin};
@@ -114,11 +117,12 @@ struct ThreePoint {
 /// learns (HessianDiagonal). It takes slopes from ThreePoint, and z from a perturbation that is shaped by the
 /// same `hessian`, whose `directions` are those before shaping.
 struct Hizoo {
+  /// What a journal calls it.
   static constexpr std::string_view name = "hizoo";
-  float learning_rate = 1e-6F;
-  float smoothing = 1e-6F; ///< alpha, the paper's for large models
-  HessianDiagonal* hessian = nullptr;
-  random::AnyPerturbation directions = {};
+  float learning_rate = 1e-6F;             ///< a Trainer sets it before each step, by its Schedule
+  float smoothing = 1e-6F;                 ///< alpha, the paper's for large models
+  HessianDiagonal* hessian = nullptr;      ///< the D that shapes the points; must outlive the rule, not null
+  random::AnyPerturbation directions = {}; ///< the perturbation of the points without its shaper
 
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {

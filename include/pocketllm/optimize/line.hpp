@@ -26,13 +26,14 @@ namespace pocketllm::optimize {
 ///
 /// A learning rate of 1 goes to where this batch's loss would be least, so less than that is wanted.
 struct Curved {
+  /// What a journal calls it.
   static constexpr std::string_view name = "curved";
-  float epsilon = 1e-2F;  ///< further out than a slope alone needs: curvature is a small difference
-  std::uint64_t seed = 0; ///< of the run
-  std::uint64_t shared = 1;
+  float epsilon = 1e-2F;        ///< further out than a slope alone needs: curvature is a small difference
+  std::uint64_t seed = 0;       ///< of the run
+  std::uint64_t shared = 1;     ///< see SeedRule
   std::uint32_t directions = 4; ///< n
-  float floor = 10.0F;
-  float longest = 1e-2F;
+  float floor = 10.0F;          ///< least curvature, in loss for the square of a unit of z; above 0
+  float longest = 1e-2F;        ///< before the division by n
 
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
@@ -41,7 +42,9 @@ struct Curved {
     f("floor", self.floor);
     f("longest", self.longest);
   }
+  /// n: one for each direction.
   [[nodiscard]] std::size_t slopes() const noexcept { return directions; }
+  /// The rule of the run's seeds, for the header of a journal.
   [[nodiscard]] SeedRule seeds() const noexcept { return {seed, shared}; }
 
   /// theta, and theta + epsilon z and theta - epsilon z for each direction.
@@ -76,20 +79,24 @@ struct Curved {
 /// theta - r z for lengths r that double from `shortest`. The step goes to the point of the least loss, or by
 /// a rate below 1 some of the way there; nowhere when theta has it.
 struct LineSearch {
+  /// What a journal calls it.
   static constexpr std::string_view name = "line-search";
-  float shortest = 2.5e-4F;
-  std::uint64_t seed = 0; ///< of the run
-  std::uint64_t shared = 1;
-  std::uint32_t lengths = 4;
+  float shortest = 2.5e-4F;  ///< the first length, in units of z
+  std::uint64_t seed = 0;    ///< of the run
+  std::uint64_t shared = 1;  ///< see SeedRule
+  std::uint32_t lengths = 4; ///< how many, two points each; 1 or more
 
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
     f("shortest", self.shortest);
     f("lengths", self.lengths);
   }
+  /// One: the way along the one direction.
   [[nodiscard]] static constexpr std::size_t slopes() noexcept { return 1; }
+  /// The rule of the run's seeds, for the header of a journal.
   [[nodiscard]] SeedRule seeds() const noexcept { return {seed, shared}; }
 
+  /// theta, and then theta + r z and theta - r z for r from the shortest on.
   [[nodiscard]] std::vector<random::Point> points(std::uint64_t step) const {
     std::uint64_t const direction = seeds().seed(step, slopes(), 0);
     std::vector<random::Point> points{random::origin};

@@ -23,11 +23,14 @@ namespace pocketllm::optimize {
 /// The gradients of the last steps, the newest first.
 class RecentGradients {
 public:
+  /// Puts `gradient` first and forgets all behind the first `most`.
   void add(Gradient const& gradient, std::size_t most) {
     gradients_.push_front(gradient);
     gradients_.resize(std::min(gradients_.size(), most));
   }
+  /// At the newest.
   [[nodiscard]] auto begin() const noexcept { return gradients_.begin(); }
+  /// Behind the oldest.
   [[nodiscard]] auto end() const noexcept { return gradients_.end(); }
 
 private:
@@ -38,12 +41,13 @@ private:
 /// last `history` steps. Each of them costs its noise once more in every step: 20 keep 88 % of the weight of
 /// all with beta = 0.9.
 struct Momentum {
+  /// What a journal calls it.
   static constexpr std::string_view name = "momentum";
   float learning_rate = 1e-7F; ///< 1 / (1 - beta) times smaller than that of Sgd, for steps as long
-  float weight_decay = 0.0F;
-  float beta = 0.9F;
-  std::uint32_t history = 20;
-  RecentGradients past = {};
+  float weight_decay = 0.0F;   ///< as Sgd's: of matrices only
+  float beta = 0.9F;           ///< the gradient of i steps ago weighs beta^i in m
+  std::uint32_t history = 20;  ///< steps, this one included; 1 or more
+  RecentGradients past = {};   ///< filled by move()
 
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
@@ -52,6 +56,7 @@ struct Momentum {
     f("history", self.history);
   }
 
+  /// What the next step is to be; takes the gradient into `past`, so it is to be called once a step.
   [[nodiscard]] Move move(Gradient const& gradient) {
     past.add(gradient, history);
     Move move;
@@ -64,6 +69,7 @@ struct Momentum {
     return move;
   }
 
+  /// Makes move(gradient). `perturbation` must be the one that the slopes were measured with.
   template <tensor::HasTensors Model, random::Perturbation P>
   void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) {
     make_move(model, perturbation, move(gradient), runtime);
@@ -75,13 +81,15 @@ struct Momentum {
 /// Adam's correction of the bias), theta <- theta - rate (m / (sqrt(v) + floor) + decay theta). With weight
 /// decay it is AdamW. The noise of the last steps is made again in every step, once for both moments.
 struct Adam {
+  /// What a journal calls it.
   static constexpr std::string_view name = "adam";
-  float learning_rate = 1e-5F;
-  float weight_decay = 0.0F;
-  float beta1 = 0.9F, beta2 = 0.99F;
-  float floor = 1e-8F; ///< Adam's epsilon
-  std::uint32_t history = 20;
-  RecentGradients past = {};
+  float learning_rate = 1e-5F; ///< about the most that a step moves a weight by
+  float weight_decay = 0.0F;   ///< as Sgd's: of matrices only
+  float beta1 = 0.9F,          ///< see above: of the mean m
+      beta2 = 0.99F;           ///< and of the mean square v
+  float floor = 1e-8F;         ///< Adam's epsilon
+  std::uint32_t history = 20;  ///< steps, this one included; 1 or more
+  RecentGradients past = {};   ///< filled by move()
 
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
@@ -92,6 +100,7 @@ struct Adam {
     f("history", self.history);
   }
 
+  /// What the next step is to be; takes the gradient into `past`, so it is to be called once a step.
   [[nodiscard]] Move move(Gradient const& gradient) {
     past.add(gradient, history);
     float first = 1.0F, second = 1.0F, firsts = 0.0F, seconds = 0.0F;
@@ -112,6 +121,7 @@ struct Adam {
     return move;
   }
 
+  /// Makes move(gradient). `perturbation` must be the one that the slopes were measured with.
   template <tensor::HasTensors Model, random::Perturbation P>
   void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) {
     make_move(model, perturbation, move(gradient), runtime);

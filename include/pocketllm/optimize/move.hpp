@@ -23,10 +23,12 @@ namespace pocketllm::optimize {
 /// z(s_i) over the terms of group j: a step of Adam whose moments are made again from the gradients of some
 /// steps. Tensors of one dimension (biases and LayerNorm, which MeZO does not decay) are kept whole.
 struct Move {
+  /// (s_i, c_i); the learning rate and the minus are in c_i, or in `groups`. A move without terms does
+  /// nothing, whatever `keep` is.
   std::vector<random::Point> terms;
-  float keep = 1.0F;
-  std::vector<tensor::TermGroup> groups = {};
-  float floor = 0.0F;
+  float keep = 1.0F;                          ///< 1 - rate * decay; 1 without weight decay
+  std::vector<tensor::TermGroup> groups = {}; ///< (terms, first_j, second_j); empty for a plain sum
+  float floor = 0.0F;                         ///< Adam's epsilon; without groups it is not used
 };
 
 namespace detail {

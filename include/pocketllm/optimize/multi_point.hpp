@@ -35,10 +35,11 @@ inline void add_pairs(std::vector<random::Point>& points, SeedRule const& seeds,
 /// n-SPSA (Malladi et al., arXiv 2305.17333, section 2): the mean of n two-point estimates. n may rise over
 /// the first steps, as the noise of the gradient comes to matter more.
 struct MultiPoint {
+  /// What a journal calls it.
   static constexpr std::string_view name = "multi-point";
-  float epsilon = 1e-3F;
-  std::uint64_t seed = 0; ///< of the run
-  std::uint64_t shared = 1;
+  float epsilon = 1e-3F;        ///< from theta to a point, in units of z
+  std::uint64_t seed = 0;       ///< of the run
+  std::uint64_t shared = 1;     ///< see SeedRule
   std::uint32_t directions = 4; ///< n
   std::uint32_t at_start = 0;   ///< n at the first step; 0 for the same
   std::uint64_t growth = 0;     ///< steps in which it rises in a straight line
@@ -50,7 +51,9 @@ struct MultiPoint {
     f("at_start", self.at_start);
     f("growth", self.growth);
   }
+  /// The largest n of the run, so that directions have the same seeds whatever n is in a step.
   [[nodiscard]] std::size_t slopes() const noexcept { return std::max(directions, at_start); }
+  /// The rule of the run's seeds, for the header of a journal.
   [[nodiscard]] SeedRule seeds() const noexcept { return {seed, shared}; }
 
   /// n in a step.
@@ -90,10 +93,11 @@ struct MultiPoint {
 /// (Nesterov and Spokoiny, Foundations of Computational Mathematics 17, 2017, equation 29): n + 1 points, of
 /// which one has no noise.
 struct OneSided {
+  /// What a journal calls it.
   static constexpr std::string_view name = "one-sided";
-  float epsilon = 1e-3F;
-  std::uint64_t seed = 0; ///< of the run
-  std::uint64_t shared = 1;
+  float epsilon = 1e-3F;        ///< from theta to a point, in units of z
+  std::uint64_t seed = 0;       ///< of the run
+  std::uint64_t shared = 1;     ///< see SeedRule
   std::uint32_t directions = 1; ///< n
 
   template <class Self, class F>
@@ -101,7 +105,9 @@ struct OneSided {
     f("epsilon", self.epsilon);
     f("directions", self.directions);
   }
+  /// n: one for each direction.
   [[nodiscard]] std::size_t slopes() const noexcept { return directions; }
+  /// The rule of the run's seeds, for the header of a journal.
   [[nodiscard]] SeedRule seeds() const noexcept { return {seed, shared}; }
 
   /// theta, and theta + epsilon z for each direction.

@@ -33,9 +33,10 @@ void make_move(Model& model, P const& perturbation, Move const& move, Runtime& r
 /// decay: none on biases and LayerNorm, which are the tensors of one dimension (arXiv 2305.17333, algorithm
 /// 1).
 struct Sgd {
+  /// What a journal calls it.
   static constexpr std::string_view name = "sgd";
-  float learning_rate = 1e-6F;
-  float weight_decay = 0.0F;
+  float learning_rate = 1e-6F; ///< a Trainer sets it before each step, by its Schedule
+  float weight_decay = 0.0F;   ///< times the rate: the part of a weight in a matrix that a step takes off
 
   /// What is written down of it beside its name (train/part.hpp). The rate is not: each step has its own.
   template <class Self, class F>
@@ -51,6 +52,7 @@ struct Sgd {
     return move;
   }
 
+  /// Makes move(gradient). `perturbation` must be the one that the slopes were measured with.
   template <tensor::HasTensors Model, random::Perturbation P>
   void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) const {
     make_move(model, perturbation, move(gradient), runtime);
@@ -61,15 +63,17 @@ struct Sgd {
 /// however wild, makes a step longer (ZO-signSGD, Liu et al., ICLR 2019, along directions instead of
 /// coordinates).
 struct Sign {
+  /// What a journal calls it.
   static constexpr std::string_view name = "sign";
-  float learning_rate = 1e-6F;
-  float weight_decay = 0.0F;
+  float learning_rate = 1e-6F; ///< with n slopes a step moves each weight by about sqrt(n) of it
+  float weight_decay = 0.0F;   ///< as Sgd's: of matrices only
 
   template <class Self, class F>
   static void parameters(Self& self, F&& f) {
     f("weight_decay", self.weight_decay);
   }
 
+  /// What the next step is to be; a slope of 0 or NaN counts as none.
   [[nodiscard]] Move move(Gradient gradient) const {
     for (Slope& slope : gradient) {
       slope.slope = static_cast<float>((slope.slope > 0.0F) - (slope.slope < 0.0F));
@@ -77,6 +81,7 @@ struct Sign {
     return Sgd{learning_rate, weight_decay}.move(gradient);
   }
 
+  /// Makes move(gradient). `perturbation` must be the one that the slopes were measured with.
   template <tensor::HasTensors Model, random::Perturbation P>
   void operator()(Model& model, P const& perturbation, Gradient const& gradient, Runtime& runtime) const {
     make_move(model, perturbation, move(gradient), runtime);

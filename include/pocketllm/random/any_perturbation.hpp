@@ -29,6 +29,7 @@ public:
   std::string_view name = Gaussian::name; ///< of the one that was chosen
 
   AnyPerturbation() = default; ///< Gaussian
+  /// From one of the library's, with its rank.
   template <class P>
   requires std::same_as<P, Gaussian> || std::same_as<P, Rademacher> || std::same_as<P, LowRank>
   explicit AnyPerturbation(P one) : name(P::name), chosen_(one) {}
@@ -71,6 +72,7 @@ public:
     }
   }
 
+  /// z of the chosen one, then shaped; see Perturbation.
   template <class A>
   void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
     if (shaper_ == nullptr) {
@@ -88,14 +90,17 @@ public:
     auto const* const low_rank = std::get_if<LowRank>(&chosen_);
     return low_rank == nullptr || shaper_ != nullptr ? 0 : low_rank->factors();
   }
+  /// LowRank's, whichever was chosen.
   [[nodiscard]] static constexpr std::uint64_t columns_seed(std::uint64_t seed) noexcept {
     return LowRank::columns_seed(seed);
   }
+  /// LowRank's; only where factors() is not 0.
   template <class A>
   [[nodiscard]] [[gnu::always_inline]] simd::f32<A> row_factor(Stream stream, std::size_t row,
                                                                std::size_t r) const noexcept {
     return std::get_if<LowRank>(&chosen_)->template row_factor<A>(stream, row, r);
   }
+  /// LowRank's; only where factors() is not 0.
   template <class A>
   [[nodiscard]] float const* column_factors(Stream stream, std::size_t block) const noexcept {
     return std::get_if<LowRank>(&chosen_)->template column_factors<A>(stream, block);

@@ -15,8 +15,8 @@ namespace pocketllm::random {
 
 /// A perturbation that makes z = U V^T of matrices (not of tensors of one dimension) with factors() columns
 /// of U and V, where factors() = 0 says that it has none. fill() gives z[i][j] = U[i][0] V[j][0], to which
-/// the further products are added by fused multiply-adds, one behind the other. row_factor<A>(stream, i, r)
-/// is U[.][r] of the width<A> rows from i; column_factors<A>(stream, block) is V for a block of columns,
+/// the further products are added by fused multiply-adds, one behind the other. `row_factor<A>`(stream, i, r)
+/// is U[.][r] of the `width<A>` rows from i; `column_factors<A>`(stream, block) is V for a block of columns,
 /// [factors(), block_cols], valid until the next call in the same thread. V depends on a seed by
 /// columns_seed(seed) alone: along directions that agree in it, sum_k c_k U_k V^T = (sum_k c_k U_k) V^T.
 template <class P>

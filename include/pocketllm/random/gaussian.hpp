@@ -23,14 +23,16 @@ namespace pocketllm::random {
 /// Only fused multiply-adds, products that are not added to, and integers are used, so the bits do not depend
 /// on compiler, instruction set or library.
 struct Gaussian {
+  /// What a journal and AnyPerturbation call it.
   static constexpr std::string_view name = "gaussian";
 
+  /// See Perturbation.
   template <class A>
   void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
     fill_independent<A>(stream, row, block, count, out, normal<A>);
   }
 
-  /// Column `column` < lanes of the width<A> rows from `row`, as fill() makes it.
+  /// Column `column` < lanes of the `width<A>` rows from `row`, as fill() makes it.
   template <class A>
   [[gnu::always_inline]] static simd::f32<A> down(Stream stream, std::size_t row,
                                                   std::size_t column) noexcept {

@@ -26,6 +26,7 @@ namespace pocketllm::random {
 /// Neither z nor U nor V is ever stored: a block of V's columns serves all rows of a piece of a matrix, and
 /// an element costs `rank` multiply-adds.
 struct LowRank {
+  /// What a journal and AnyPerturbation call it.
   static constexpr std::string_view name = "low-rank";
   static constexpr std::uint32_t most = 16; ///< the largest rank
   std::uint32_t rank = 2;                   ///< 1 to `most`
@@ -35,6 +36,7 @@ struct LowRank {
     f("rank", self.rank);
   }
 
+  /// See Perturbation; Gaussian noise for tensors of one dimension.
   template <class A>
   void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
     if (stream.vector) {
@@ -57,16 +59,20 @@ struct LowRank {
     }
   }
 
+  /// The rank, but 1 at least and `most` at most.
   [[nodiscard]] std::size_t factors() const noexcept { return std::clamp<std::size_t>(rank, 1, most); }
+  /// The upper half of a seed, which V follows from.
   [[nodiscard]] static constexpr std::uint64_t columns_seed(std::uint64_t seed) noexcept {
     return seed & ~0xffffffffULL;
   }
+  /// U / sqrt(rank), column r; see Factored.
   template <class A>
   [[nodiscard]] [[gnu::always_inline]] simd::f32<A> row_factor(Stream stream, std::size_t row,
                                                                std::size_t r) const noexcept {
     float const scale = 1.0F / std::sqrt(static_cast<float>(factors()));
     return Gaussian::down<A>({stream.seed, stream.tensor ^ of_rows}, row, r) * simd::splat<A>(scale);
   }
+  /// V [rank, block_cols], kept for the thread that asks; see Factored.
   template <class A>
   [[nodiscard]] float const* column_factors(Stream stream, std::size_t block) const noexcept {
     return columns<A>(stream, block, factors()).values.data();

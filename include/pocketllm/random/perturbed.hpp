@@ -12,8 +12,8 @@ namespace pocketllm::random {
 
 /// One point theta + coefficient * z(seed).
 struct Point {
-  std::uint64_t seed = 0;
-  float coefficient = 0.0F;
+  std::uint64_t seed = 0;   ///< of the direction z
+  float coefficient = 0.0F; ///< 0 for the weights themselves, whatever the seed
   friend constexpr bool operator==(Point const&, Point const&) = default;
 };
 
@@ -24,9 +24,10 @@ inline constexpr Point origin{0, 0.0F};
 /// neighbours: their z is made once.
 template <Perturbation P>
 struct Perturbed {
-  P perturbation;
-  std::span<Point const> points;
+  P perturbation;                ///< makes z(seed)
+  std::span<Point const> points; ///< of the caller's, one for each lane
 
+  /// As many as points.
   [[nodiscard]] std::size_t lanes() const noexcept { return points.size(); }
 };
 

@@ -13,7 +13,7 @@
 
 namespace pocketllm::random {
 
-/// Four words of counter or output for each of the width<A> generators that run side by side.
+/// Four words of counter or output for each of the `width<A>` generators that run side by side.
 template <class A>
 using Words = std::array<simd::u32<A>, 4>;
 

@@ -15,8 +15,10 @@ namespace pocketllm::random {
 /// z in {+1, -1}, each with probability 1/2: one random bit an element, -1 where it is set. Bit i of a lane's
 /// word (from the top) is column 16 i + lane of the block, so a shift makes the next sixteen columns.
 struct Rademacher {
+  /// What a journal and AnyPerturbation call it.
   static constexpr std::string_view name = "rademacher";
 
+  /// See Perturbation.
   template <class A>
   void fill(Stream stream, std::size_t row, std::size_t block, std::size_t count, float* out) const noexcept {
     static_assert(block_cols == 32 * lanes, "one word a lane");

@@ -25,8 +25,9 @@ public:
   Shaper& operator=(Shaper const&) = delete;
   virtual ~Shaper() = default;
 
-  /// Its name, and its one number, in a journal.
+  /// What the perturbation in a journal calls its number. Must end with a zero, as literals do.
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  /// The one number that it is made with, for the journal.
   [[nodiscard]] virtual float parameter() const noexcept = 0;
 
   /// Whether a tensor has no noise of a seed at all, which then is not made.
@@ -49,6 +50,7 @@ public:
 template <class Value>
 class ByTensor {
 public:
+  /// Adds what belongs to `key`, for which there must be nothing yet.
   void add(std::uint64_t key, Value value) {
     auto const at = std::lower_bound(entries_.begin(), entries_.end(), key, less);
     entries_.insert(at, {key, std::move(value)});

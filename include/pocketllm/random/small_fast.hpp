@@ -17,9 +17,12 @@ namespace pocketllm::random {
 template <class A>
 class SmallFast {
 public:
+  /// `state` is a, b, c and d of every lane. They are not mixed before the first word, so they must be
+  /// random.
   [[gnu::always_inline]] explicit SmallFast(Words<A> const& state) noexcept
       : a_(state[0]), b_(state[1]), c_(state[2]), d_(state[3]) {}
 
+  /// The next word of every lane.
   [[gnu::always_inline]] simd::u32<A> operator()() noexcept {
     simd::u32<A> const e = a_ - simd::rotate_left<A, 27>(b_);
     a_ = b_ ^ simd::rotate_left<A, 17>(c_);
@@ -38,8 +41,8 @@ private:
 };
 
 /// The first `count` columns of a block of a row, and on to the next multiple of 16, each from random words
-/// of its own: out = make(word, second) for vectors of width<A> columns. A perturbation's fill() can be made
-/// of this.
+/// of its own: out = make(word, second) for vectors of `width<A>` columns. A perturbation's fill() can be
+/// made of this.
 template <class A, class F>
 [[gnu::always_inline]] inline void fill_independent(Stream stream, std::size_t row, std::size_t block,
                                                     std::size_t count, float* out, F make) noexcept {
@@ -52,8 +55,8 @@ template <class A, class F>
   }
 }
 
-/// What fill_independent makes of column `column` < lanes of the width<A> rows from `row`: a vector down the
-/// rows.
+/// What fill_independent makes of column `column` < lanes of the `width<A>` rows from `row`: a vector down
+/// the rows.
 template <class A, class F>
 [[gnu::always_inline]] inline simd::f32<A> independent_down(Stream stream, std::size_t row,
                                                             std::size_t column, F make) noexcept {

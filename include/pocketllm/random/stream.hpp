@@ -13,7 +13,7 @@ namespace pocketllm::random {
 
 /// Names the noise of one tensor: the key of Philox is `seed`, its counter (block and lane, row, tensor).
 struct Stream {
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 0;   ///< of the direction
   std::uint64_t tensor = 0; ///< Tensor::key()
   bool vector = false;      ///< whether the tensor has one dimension: a bias, a LayerNorm
 };
@@ -25,7 +25,7 @@ inline constexpr std::size_t lanes = 16;
 /// Columns of a row that are made together.
 inline constexpr std::size_t block_cols = 512;
 
-/// Philox's four words for the width<A> lanes from `lane` of a block of a row.
+/// Philox's four words for the `width<A>` lanes from `lane` of a block of a row.
 template <class A>
 [[gnu::always_inline]] inline Words<A> words(Stream stream, std::size_t row, std::size_t block,
                                              std::size_t lane) noexcept {

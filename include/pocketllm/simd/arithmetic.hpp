@@ -167,8 +167,8 @@ struct Contracted<A> {
 #endif
 } // namespace detail
 
-/// a * b + c, as fast as the hardware does it: with one rounding where has_fma<A> or the file is compiled for
-/// a machine that has it, else with two.
+/// a * b + c, as fast as the hardware does it: with one rounding where `has_fma<A>` or the file is compiled
+/// for a machine that has it, else with two.
 template <class A>
 [[gnu::always_inline]] inline f32<A> mul_add(f32<A> a, f32<A> b, f32<A> c) noexcept {
   if constexpr (Scalar<A>) {

@@ -23,6 +23,7 @@ namespace pocketllm::simd {
 /// The architecture without vectors: a float is its own batch of one.
 struct scalar {};
 
+/// The architecture of plain numbers.
 template <class A>
 concept Scalar = std::same_as<A, scalar>;
 
@@ -54,6 +55,7 @@ struct is_fma3<xsimd::fma3<B>> : std::true_type {};
 /// A vector of `width<A>` floats, and of as many unsigned 32-bit integers.
 template <class A>
 using f32 = typename detail::batch_type<float, A>::type;
+/// The integers; with A = scalar both are plain numbers.
 template <class A>
 using u32 = typename detail::batch_type<std::uint32_t, A>::type;
 
@@ -61,14 +63,19 @@ using u32 = typename detail::batch_type<std::uint32_t, A>::type;
 template <class A>
 inline constexpr std::size_t width = detail::batch_type<float, A>::width;
 
+/// AVX-512 F and what goes beyond it.
 template <class A>
 concept Avx512 = std::derived_from<A, xsimd::avx512f>;
+/// AVX2 with or without FMA, but not AVX-512.
 template <class A>
 concept Avx2 = std::derived_from<A, xsimd::avx2> && !Avx512<A>;
+/// Vectors of 256 bits, AVX2 included.
 template <class A>
 concept Avx = std::derived_from<A, xsimd::avx> && !Avx512<A>;
+/// Vectors of 128 bits on x86-64.
 template <class A>
 concept Sse2 = std::derived_from<A, xsimd::sse2> && !Avx<A> && !Avx512<A>;
+/// Vectors of 128 bits on AArch64.
 template <class A>
 concept Neon64 = std::derived_from<A, xsimd::neon64>;
 
@@ -77,6 +84,7 @@ concept Neon64 = std::derived_from<A, xsimd::neon64>;
 template <class A>
 inline constexpr bool has_fma = detail::is_fma3<A>::value || Avx512<A> || Neon64<A>;
 
+/// `width<A>` floats, from an address that need not be aligned.
 template <class A>
 [[gnu::always_inline]] inline f32<A> load(float const* from) noexcept {
   if constexpr (Scalar<A>) {
@@ -86,6 +94,7 @@ template <class A>
   }
 }
 
+/// The same of integers.
 template <class A>
 [[gnu::always_inline]] inline u32<A> load(std::uint32_t const* from) noexcept {
   if constexpr (Scalar<A>) {
@@ -95,6 +104,7 @@ template <class A>
   }
 }
 
+/// `width<A>` floats or integers, to an address that need not be aligned.
 template <class A, class T>
 [[gnu::always_inline]] inline void store(T* to, typename detail::batch_type<T, A>::type value) noexcept {
   if constexpr (Scalar<A>) {
@@ -104,10 +114,12 @@ template <class A, class T>
   }
 }
 
+/// `value` in all elements.
 template <class A>
 [[gnu::always_inline]] inline f32<A> splat(float value) noexcept {
   return f32<A>(value);
 }
+/// The same of an integer.
 template <class A>
 [[gnu::always_inline]] inline u32<A> splat(std::uint32_t value) noexcept {
   return u32<A>(value);
@@ -140,6 +152,7 @@ template <class A>
     return detail::reinterpret<u32<A>>(value);
   }
 }
+/// Back: the float that has these bits.
 template <class A>
 [[gnu::always_inline]] inline f32<A> as_float(u32<A> bits) noexcept {
   if constexpr (Scalar<A>) {
@@ -184,6 +197,7 @@ template <class A, int Bits>
 [[gnu::always_inline]] inline u32<A> shift_right(u32<A> value) noexcept {
   return value >> Bits;
 }
+/// To the left, likewise.
 template <class A, int Bits>
 [[gnu::always_inline]] inline u32<A> shift_left(u32<A> value) noexcept {
   return value << Bits;

@@ -29,23 +29,23 @@ inline constexpr std::size_t code_words = code_group / Dot<A>::count;
 template <class A>
 inline constexpr std::size_t code_stride = code_groups* code_words<A> + 16;
 
-/// Where a block of rows of codes is multiplied. Elements are of 32 bits, with Dot<A>::count codes in each.
+/// Where a block of rows of codes is multiplied. Elements are of 32 bits, with `Dot<A>::count` codes in each.
 struct CodeArguments {
-  float const* rows;         ///< codes, code_stride<A> apart
+  float const* rows;         ///< codes, `code_stride<A>` apart
   float const* row_scales;   ///< [count, code_groups]
   std::size_t count;         ///< rows
-  float const* panel;        ///< codes [groups, code_words<A>, cols]
+  float const* panel;        ///< codes [groups, `code_words<A>`, cols]
   float const* panel_scales; ///< [groups, cols]
-  std::size_t groups;
-  float* sums; ///< [count, cols]
-  std::size_t sums_stride;
-  float const* initial; ///< [count]: what the sums start from, or null for what is in `sums`
-  Ahead* ahead;         ///< what to fetch meanwhile
+  std::size_t groups;        ///< of the panel and of each row, code_groups at most
+  float* sums;               ///< [count, cols]
+  std::size_t sums_stride;   ///< floats from one row to the next
+  float const* initial;      ///< [count]: what the sums start from, or null for what is in `sums`
+  Ahead* ahead;              ///< what to fetch meanwhile
 };
 
 namespace detail {
 
-/// D is A, or WithDotprod<A>.
+/// D is A, or `WithDotprod<A>`.
 template <class A, class D, std::size_t Rows, std::size_t... C>
 struct CodeTile {
   static constexpr std::size_t vectors = sizeof...(C), cols = vectors * width<A>;
@@ -165,7 +165,7 @@ void multiply_codes(CodeArguments const& t) noexcept {
 
 } // namespace detail
 
-/// sums += (rows .* row_scales) (panel .* panel_scales), for a panel of `vectors` <= TileShape<A>::vectors
+/// sums += (rows .* row_scales) (panel .* panel_scales), for a panel of `vectors` <= `TileShape<A>::vectors`
 /// vectors. The sum of a group is an exact integer; groups are added in their order, so the bits are the same
 /// for every shape of tiles and for all instruction sets with fused multiply-adds.
 template <class A, std::size_t Vectors = TileShape<A>::vectors>

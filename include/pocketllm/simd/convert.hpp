@@ -19,7 +19,7 @@
 
 namespace pocketllm::simd {
 
-/// width<A> consecutive elements as floats; exact.
+/// `width<A>` consecutive elements as floats; exact.
 template <class A>
 [[gnu::always_inline]] inline f32<A> load_as_float(float const* from) noexcept {
   return simd::load<A>(from);
@@ -94,7 +94,7 @@ template <class A>
   return simd::convert<A>((detail::widen_bytes<A>(from) ^ sign) - sign);
 }
 
-/// The codes less 8 of the lower (`half` 0) or upper (1) halves of width<A> bytes.
+/// The codes less 8 of the lower (`half` 0) or upper (1) halves of `width<A>` bytes.
 template <class A>
 [[gnu::always_inline]] inline f32<A> load_as_float(i4 const* from, std::size_t half) noexcept {
   u32<A> const bytes = detail::widen_bytes<A>(from);
@@ -102,6 +102,7 @@ template <class A>
   return simd::convert<A>(codes - simd::splat<A>(8U));
 }
 
+/// Exact: the bits of a bfloat16 are the upper half of the float's.
 template <class A>
 [[gnu::always_inline]] inline f32<A> load_as_float(bf16 const* from) noexcept {
   return as_float<A>(shift_left<A, 16>(detail::widen<A>(from)));

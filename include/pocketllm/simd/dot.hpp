@@ -29,16 +29,16 @@ concept DotsPairs = Sse2<A> || Avx2<A> || std::derived_from<A, xsimd::avx512bw>;
 /// What an element of 32 bits holds of the integers that are multiplied: neighbours in the sum.
 template <class A>
 struct Dot {
-  using Code = std::int8_t;
+  using Code = std::int8_t;                              ///< -127 to 127
   using Sixteen = Code __attribute__((vector_size(16))); ///< so many codes, as compilers' own vectors
-  static constexpr std::size_t count = 4;
+  static constexpr std::size_t count = 4;                ///< codes in an element
 };
 /// Pairs of 16 bits.
 template <DotsPairs A>
 struct Dot<A> {
-  using Code = std::int16_t;
-  using Sixteen = Code __attribute__((vector_size(32)));
-  static constexpr std::size_t count = 2;
+  using Code = std::int16_t;                             ///< -127 to 127 too, in 16 bits
+  using Sixteen = Code __attribute__((vector_size(32))); ///< sixteen codes
+  static constexpr std::size_t count = 2;                ///< codes in an element
 };
 
 /// The same architecture with ARMv8.2's sdot, which a Neon64 machine has or not.

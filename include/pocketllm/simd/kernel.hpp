@@ -15,8 +15,8 @@
 
 namespace pocketllm::simd {
 
-/// A class with a static function template run<A>(...) for an architecture A. `Signature` is the type of
-/// run<A>.
+/// A class with a static function template `run<A>`(...) for an architecture A. `Signature` is the type of
+/// `run<A>`.
 template <class K>
 concept Kernel = requires {
   typename K::Signature;
@@ -37,9 +37,9 @@ inline constexpr bool is_dispatched = false;
 
 /// The instruction sets that kernels are compiled for.
 enum class Level : unsigned char { baseline, avx2, avx512 };
-using BaselineLevel = xsimd::sse2; // what every x86-64 has
-using Avx2Level = xsimd::fma3<xsimd::avx2>;
-using Avx512Level = xsimd::avx512bw;
+using BaselineLevel = xsimd::sse2;          ///< what every x86-64 has
+using Avx2Level = xsimd::fma3<xsimd::avx2>; ///< AVX2 with FMA
+using Avx512Level = xsimd::avx512bw;        ///< AVX-512 F, CD, DQ, BW and VL
 
 namespace detail {
 

@@ -125,6 +125,7 @@ public:
     }
   }
 
+  /// All of it; the sixteen partial sums are added in halves, always in the same order.
   [[nodiscard]] float total() const noexcept {
     std::array<float, step> all;
     for (std::size_t j = 0; j < parts_.size(); ++j) {

@@ -19,7 +19,8 @@ namespace pocketllm::simd {
 /// The product of 32-bit integers, lower and upper half.
 template <class A>
 struct Wide {
-  u32<A> low, high;
+  u32<A> low, ///< bits 0 to 31 of each product
+      high;   ///< bits 32 to 63
 };
 
 namespace detail {

@@ -24,6 +24,7 @@ public:
     bytes_ = bytes / lines_; // at most a line, so that none is left out
   }
 
+  /// Asks for the next share: a cache line, or as many as it takes to be done in time.
   [[gnu::always_inline]] void step() noexcept {
     std::size_t i = 0;
     do {

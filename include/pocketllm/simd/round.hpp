@@ -80,16 +80,18 @@ template <class A, class T>
 
 } // namespace detail
 
-/// Stores width<A> floats. `random` holds 16 random bits an element, with zeros above them; f32 does not use
-/// them.
+/// Stores `width<A>` floats. `random` holds 16 random bits an element, with zeros above them; f32 does not
+/// use them.
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(float* to, f32<A> value, u32<A>) noexcept {
   simd::store<A>(to, value);
 }
+/// Up or down at random, so that the mean is `value`; infinity and NaN stay.
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(bf16* to, f32<A> value, u32<A> random) noexcept {
   detail::store_halves<A>(to, detail::stochastic_bf16<A>(value, random));
 }
+/// The same; what is beyond the largest binary16 becomes that, and NaN stays.
 template <class A>
 [[gnu::always_inline]] inline void store_rounded(f16* to, f32<A> value, u32<A> random) noexcept {
   detail::store_halves<A>(to, detail::stochastic_f16<A>(value, random));

@@ -56,11 +56,12 @@ inline constexpr std::size_t unrolled = 4;
 
 /// What tiles fetch while they compute, a little in every pass.
 struct Ahead {
-  static constexpr char nothing = 0; // always in the cache
+  static constexpr char nothing = 0; ///< a place that is always in the cache
   Prefetch weights;                  ///< the rows that come behind the block
   char const* panel = &nothing; ///< the panel that is read behind this one: unlike `weights` it is one piece,
   std::size_t panel_step = 0;   ///< of which each tile fetches its share: bytes in a pass
 
+  /// Fetches a pass's share of the weights and of the panel.
   [[gnu::always_inline]] void step() noexcept {
     weights.step();
     __builtin_prefetch(panel);
@@ -71,14 +72,14 @@ struct Ahead {
 /// Where a block of rows is multiplied. R [rows, depth], rows tile_stride apart; the panel [depth, cols],
 /// dense; sums [rows, cols], rows sums_stride apart.
 struct BlockArguments {
-  float const* rows;
-  std::size_t count;
-  float const* panel;
-  std::size_t depth;
-  float* sums;
-  std::size_t sums_stride;
-  float const* initial; ///< [rows]: what the sums start from, or null for what is in `sums`
-  Ahead* ahead;         ///< what to fetch meanwhile
+  float const* rows;       ///< tile_stride apart
+  std::size_t count;       ///< of rows
+  float const* panel;      ///< [depth, cols]
+  std::size_t depth;       ///< tile_depth at most
+  float* sums;             ///< [count, cols]
+  std::size_t sums_stride; ///< floats from one row to the next
+  float const* initial;    ///< [rows]: what the sums start from, or null for what is in `sums`
+  Ahead* ahead;            ///< what to fetch meanwhile
 };
 
 namespace detail {
@@ -181,7 +182,7 @@ void multiply_block(BlockArguments const& t) noexcept {
 
 } // namespace detail
 
-/// sums = initial + R * panel (or sums += R * panel), for a panel of `vectors` <= TileShape<A>::vectors
+/// sums = initial + R * panel (or sums += R * panel), for a panel of `vectors` <= `TileShape<A>::vectors`
 /// vectors. The products of one sum are added in the order of depth, so its bits do not depend on the shape
 /// of tiles.
 template <class A, std::size_t Vectors = TileShape<A>::vectors>

@@ -16,7 +16,7 @@
 
 namespace pocketllm::simd {
 
-/// A block of width<A> by width<A> floats, one vector a row.
+/// A block of `width<A>` by `width<A>` floats, one vector a row.
 template <class A>
 using Square = std::array<f32<A>, width<A>>;
 

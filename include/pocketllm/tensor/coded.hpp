@@ -20,14 +20,16 @@ namespace pocketllm::tensor {
 /// padded with zeros to whole groups.
 struct Coded {
   float* codes =
-      nullptr; ///< elements of 32 bits, Dot<A>::count codes in each: [groups, code_words<A>, width(p)]
+      nullptr; ///< elements of 32 bits, `Dot<A>::count` codes in each: [groups, `code_words<A>`, width(p)]
   float* scales = nullptr; ///< [groups, width(p)]
-  std::size_t words = 0;   ///< code_words<A>
-  std::size_t groups = 0;
+  std::size_t words = 0;   ///< `code_words<A>`
+  std::size_t groups = 0;  ///< of 32 features, the last one filled up
 
+  /// The codes of panel p of a lane, where `x` is what was coded.
   [[nodiscard]] float* codes_at(Packed const& x, std::size_t lane, std::size_t p) const noexcept {
     return codes + column(x, lane, p) * groups * words;
   }
+  /// The scales of panel p of a lane, where `x` is what was coded.
   [[nodiscard]] float* scales_at(Packed const& x, std::size_t lane, std::size_t p) const noexcept {
     return scales + column(x, lane, p) * groups;
   }

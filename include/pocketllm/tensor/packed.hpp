@@ -20,19 +20,23 @@ namespace pocketllm::tensor {
 /// matrix [cols, width(p)]: the numbers of all its tokens for the first feature, then for the second. The
 /// last panel is padded to whole vectors; what stands in the padding has no meaning.
 struct Packed {
+  /// Panels of lane 0 one behind the other, then those of lane 1; null for no result here.
   float* data = nullptr;
-  std::size_t lanes = 0;
-  std::size_t rows = 0;
-  std::size_t cols = 0;
-  std::size_t vector = 1; ///< width<A> of the kernels that use it
-  std::size_t panel = 1;  ///< panel_cols<A>
+  std::size_t lanes = 0;  ///< points; 1 may stand for all of them
+  std::size_t rows = 0;   ///< tokens in a lane, without padding
+  std::size_t cols = 0;   ///< features of a token
+  std::size_t vector = 1; ///< `width<A>` of the kernels that use it
+  std::size_t panel = 1;  ///< `panel_cols<A>`
 
+  /// Rows of a lane, filled up to whole vectors.
   [[nodiscard]] std::size_t padded_rows() const noexcept { return (rows + vector - 1) / vector * vector; }
+  /// Panels of a lane, the last of which may be narrower.
   [[nodiscard]] std::size_t panels() const noexcept { return (rows + panel - 1) / panel; }
   /// Rows of panel p, padding included.
   [[nodiscard]] std::size_t width(std::size_t p) const noexcept {
     return std::min(panel, padded_rows() - p * panel);
   }
+  /// Panel p of a lane; with one lane that one's, whichever is asked for.
   [[nodiscard]] float* at(std::size_t lane, std::size_t p) const noexcept {
     return data + ((lanes == 1 ? 0 : lane) * padded_rows() + p * panel) * cols;
   }

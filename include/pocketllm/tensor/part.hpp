@@ -13,7 +13,7 @@
 
 namespace pocketllm::tensor {
 
-/// `count` <= width<A> elements as floats, zeros behind them.
+/// `count` <= `width<A>` elements as floats, zeros behind them.
 template <class A, class T>
 [[gnu::always_inline]] inline simd::f32<A> load_part(T const* from, std::size_t count) noexcept {
   std::array<T, simd::width<A>> part{};
@@ -21,15 +21,17 @@ template <class A, class T>
   return simd::load_as_float<A>(part.data());
 }
 
-/// Elements column to column + width<A> of a row. A column of i4 is a multiple of width<A>.
+/// Elements column to column + `width<A>` of a row. A column of i4 is a multiple of `width<A>`.
 template <class A, FloatStorage T>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(T const* row, std::size_t column) noexcept {
   return simd::load_as_float<A>(row + column);
 }
+/// The codes times the row's scale.
 template <class A>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(QuantizedRow<i8> row, std::size_t column) noexcept {
   return simd::load_as_float<A>(row.codes + column) * simd::splat<A>(*row.scales);
 }
+/// The codes times their group's scale.
 template <class A>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(QuantizedRow<i4> row, std::size_t column) noexcept {
   constexpr std::size_t group = QuantizedLayout<i4>::group, half = group / 2;
@@ -38,12 +40,13 @@ template <class A>
          simd::splat<A>(to_float(row.scales[column / group]));
 }
 
-/// The same with zeros behind the first `count` <= width<A> elements.
+/// The same with zeros behind the first `count` <= `width<A>` elements.
 template <class A, FloatStorage T>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(T const* row, std::size_t column,
                                                         std::size_t count) noexcept {
   return load_part<A>(row + column, count);
 }
+/// Element by element, so that any column will do.
 template <class A, QuantizedStorage T>
 [[gnu::always_inline]] inline simd::f32<A> load_weights(QuantizedRow<T> row, std::size_t column,
                                                         std::size_t count) noexcept {
@@ -59,10 +62,12 @@ template <FloatStorage T>
 [[nodiscard]] void const* address_of(T const* row, std::size_t column) noexcept {
   return row + column;
 }
+/// The codes of such a row; its scales lie elsewhere.
 template <QuantizedStorage T>
 [[nodiscard]] void const* address_of(QuantizedRow<T> row, std::size_t column) noexcept {
   return row.codes + QuantizedLayout<T>::row_units(column);
 }
+/// Bytes of the first `columns` elements of a row, without scales.
 template <WeightStorage T>
 [[nodiscard]] constexpr std::size_t row_bytes(std::size_t columns) noexcept {
   if constexpr (QuantizedStorage<T>) {
@@ -72,7 +77,7 @@ template <WeightStorage T>
   }
 }
 
-/// The first `count` <= width<A> elements of a vector.
+/// The first `count` <= `width<A>` elements of a vector.
 template <class A>
 [[gnu::always_inline]] inline void store_part(float* to, simd::f32<A> value, std::size_t count) noexcept {
   std::array<float, simd::width<A>> part;

@@ -19,9 +19,9 @@ namespace pocketllm::tensor {
 
 /// Columns of one row that are wanted.
 struct RowRange {
-  std::size_t row = 0;
-  std::size_t first = 0;
-  std::size_t count = 0;
+  std::size_t row = 0;   ///< of the tensor; 0 in a vector
+  std::size_t first = 0; ///< column
+  std::size_t count = 0; ///< columns
 };
 
 namespace kernel {

@@ -29,8 +29,8 @@ namespace pocketllm::tensor {
 /// (LoRA, arXiv 2106.09685). The sum of both is never formed.
 struct LowRank {
   Tensor<float> const* down = nullptr; ///< null for no term
-  Tensor<float> const* up = nullptr;
-  float scale = 1.0F;
+  Tensor<float> const* up = nullptr;   ///< not null where `down` is not
+  float scale = 1.0F;                  ///< alpha / rank
 };
 
 /// One of the products of a common X: Y = activation(X W^T + b). W [out, in], row-major as safetensors holds
@@ -39,15 +39,16 @@ struct LowRank {
 /// whose noise is that of their places in W: a head over a large vocabulary is computed block by block.
 template <WeightStorage T>
 struct Factor {
-  Tensor<T> const& weight;
-  Tensor<float> const* bias = nullptr;
-  Lanes<float> y{};
-  Packed packed{};
-  simd::Activation activation = simd::Activation::none;
-  std::size_t first = 0; ///< row of W
-  std::size_t count = 0; ///< rows of W; 0 for all
-  LowRank term{};        ///< Y = activation(X (W + scale B A)^T + b)
+  Tensor<T> const& weight;             ///< W; must outlive the products
+  Tensor<float> const* bias = nullptr; ///< of all rows of W, also where only some are multiplied
+  Lanes<float> y{};                    ///< [lanes, rows, out]
+  Packed packed{};                     ///< where the result goes if it has data, else to `y`
+  simd::Activation activation = simd::Activation::none; ///< of the sums
+  std::size_t first = 0;                                ///< row of W
+  std::size_t count = 0;                                ///< rows of W; 0 for all
+  LowRank term{};                                       ///< Y = activation(X (W + scale B A)^T + b)
 
+  /// Columns of Y: `count`, or all rows of W.
   [[nodiscard]] std::size_t out() const noexcept { return count != 0 ? count : weight.rows(); }
 };
 
@@ -204,6 +205,7 @@ void products(Packed const& x, std::span<Factor<T> const> factors, random::Pertu
   });
 }
 
+/// The same for factors that are written down in the call.
 template <class A = simd::native, WeightStorage T, random::Perturbation P>
 void products(Packed const& x, std::initializer_list<Factor<T>> factors, random::Perturbed<P> const& at,
               Runtime& runtime) {

@@ -74,6 +74,7 @@ public:
     });
   }
 
+  /// What the perturbation in a journal calls the share.
   static constexpr std::string_view parameter_name = "smallest";
   [[nodiscard]] std::string_view name() const noexcept override { return parameter_name; }
   [[nodiscard]] float parameter() const noexcept override { return share_; }

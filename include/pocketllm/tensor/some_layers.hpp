@@ -61,6 +61,7 @@ public:
             "there are, and at least one");
   }
 
+  /// What the perturbation in a journal calls the count.
   static constexpr std::string_view parameter_name = "layers";
   [[nodiscard]] std::string_view name() const noexcept override { return parameter_name; }
   [[nodiscard]] float parameter() const noexcept override { return static_cast<float>(count_); }

@@ -33,18 +33,22 @@ struct QuantizedLayout {};
 /// Codes of 8 bits: a scale a row.
 template <>
 struct QuantizedLayout<i8> {
-  using Scale = float;
+  using Scale = float; ///< of a whole row
+  /// Codes of a row: one for each element.
   [[nodiscard]] static constexpr std::size_t row_units(std::size_t cols) noexcept { return cols; }
+  /// Scales of a row, however long it is.
   [[nodiscard]] static constexpr std::size_t row_scales(std::size_t) noexcept { return 1; }
 };
 /// Two codes a byte, and a scale for each group.
 template <>
 struct QuantizedLayout<i4> {
-  using Scale = f16;
+  using Scale = f16;                       ///< of a group
   static constexpr std::size_t group = 32; ///< elements that share a scale; the last group of a row is padded
+  /// Bytes of a row: 16 for each group, begun or whole.
   [[nodiscard]] static constexpr std::size_t row_units(std::size_t cols) noexcept {
     return row_scales(cols) * (group / 2);
   }
+  /// Scales of a row: one for each group, begun or whole.
   [[nodiscard]] static constexpr std::size_t row_scales(std::size_t cols) noexcept {
     return (cols + group - 1) / group;
   }
@@ -62,8 +66,8 @@ static_assert(!QuantizedStorage<float>);
 /// Where a row of such a matrix is.
 template <QuantizedStorage T>
 struct QuantizedRow {
-  T const* codes = nullptr;
-  typename QuantizedLayout<T>::Scale const* scales = nullptr;
+  T const* codes = nullptr;                                   ///< QuantizedLayout<T>::row_units of them
+  typename QuantizedLayout<T>::Scale const* scales = nullptr; ///< QuantizedLayout<T>::row_scales of them
 };
 
 /// What a weight may be stored as.
@@ -77,12 +81,12 @@ static_assert(!WeightStorage<std::string>);
 /// meaning, so that four bits are too few for it.
 template <WeightStorage T>
 struct TableStorage {
-  using type = T;
+  using type = T; ///< tables are stored as matrices are
 };
 /// Tables beside matrices of 4 bits have 8.
 template <>
 struct TableStorage<i4> {
-  using type = i8;
+  using type = i8; ///< a byte for each element
 };
 
 /// Storage types of the library itself.
@@ -90,6 +94,7 @@ template <class T>
 inline constexpr bool is_own_storage =
     std::same_as<T, float> || std::same_as<T, f16> || std::same_as<T, bf16> || QuantizedStorage<T>;
 
+/// The DType of a storage type; f32 for a user's own.
 template <WeightStorage T>
 inline constexpr DType dtype_of = std::same_as<T, f16>    ? DType::f16
                                   : std::same_as<T, bf16> ? DType::bf16

@@ -29,10 +29,15 @@ public:
             shape_.size());
   }
 
+  /// As in the Hugging Face file; empty when default constructed.
   [[nodiscard]] std::string const& name() const noexcept { return name_; }
+  /// {rows, columns} or {columns}; empty when default constructed.
   [[nodiscard]] std::vector<std::size_t> const& shape() const noexcept { return shape_; }
+  /// 1 for a vector.
   [[nodiscard]] std::size_t rows() const noexcept { return shape_.size() == 2 ? shape_[0] : 1; }
+  /// Elements of a row; 0 when default constructed.
   [[nodiscard]] std::size_t cols() const noexcept { return shape_.empty() ? 0 : shape_.back(); }
+  /// Elements: rows() * cols().
   [[nodiscard]] std::size_t size() const noexcept { return rows() * cols(); }
   /// Identifies the tensor to the noise: a hash of its name (core/hash.hpp).
   [[nodiscard]] std::uint64_t key() const noexcept { return key_; }
@@ -50,16 +55,22 @@ private:
 template <WeightStorage T>
 class Tensor : public TensorShape {
 public:
-  using value_type = T;
+  using value_type = T; ///< how an element is stored
+  /// TensorShape's constructors: a name and a shape, no data yet.
   using TensorShape::TensorShape;
 
   /// Whether perturbations and updates touch this tensor.
   [[nodiscard]] bool trained() const noexcept { return trained_; }
+  /// Freezes the tensor (false) or trains it; copies of it stay as they are.
   void set_trained(bool trained) noexcept { trained_ = trained; }
 
+  /// Whether its elements were allocated or borrowed yet.
   [[nodiscard]] bool has_data() const noexcept { return data_ != nullptr; }
+  /// The elements, row by row; null without data.
   [[nodiscard]] T const* data() const noexcept { return data_; }
+  /// The cols() elements of row r; only with data.
   [[nodiscard]] T const* row(std::size_t r) const noexcept { return data_ + r * cols(); }
+  /// All elements, row by row; only with data.
   [[nodiscard]] std::span<T const> values() const noexcept { return {data_, size()}; }
   /// Bytes that the elements take.
   [[nodiscard]] std::size_t bytes() const noexcept { return size() * sizeof(T); }
@@ -104,11 +115,13 @@ private:
 template <QuantizedStorage T>
 class Tensor<T> : public TensorShape {
 public:
-  using value_type = T;
-  using Layout = QuantizedLayout<T>;
-  using Scale = typename Layout::Scale;
+  using value_type = T;                 ///< a code, or a byte of two
+  using Layout = QuantizedLayout<T>;    ///< how many codes and scales a row has
+  using Scale = typename Layout::Scale; ///< float or f16
+  /// TensorShape's constructors: a name and a shape, no data yet.
   using TensorShape::TensorShape;
 
+  /// Never: perturbations and updates leave codes as they are.
   [[nodiscard]] static constexpr bool trained() noexcept { return false; }
   /// Throws Error when asked to train.
   void set_trained(bool trained) const {
@@ -119,24 +132,32 @@ public:
 
   /// Units of T, and scales, of all rows.
   [[nodiscard]] std::size_t units() const noexcept { return rows() * Layout::row_units(cols()); }
+  /// Scales of all rows.
   [[nodiscard]] std::size_t scale_count() const noexcept { return rows() * Layout::row_scales(cols()); }
+  /// Bytes that codes and scales take.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return units() * sizeof(T) + scale_count() * sizeof(Scale);
   }
 
+  /// Whether its elements were allocated or borrowed yet.
   [[nodiscard]] bool has_data() const noexcept { return codes_ != nullptr; }
+  /// The codes, row by row; null without data.
   [[nodiscard]] T const* data() const noexcept { return codes_; }
+  /// All codes, row by row; only with data.
   [[nodiscard]] std::span<T const> values() const noexcept { return {codes_, units()}; }
+  /// All scales, row by row; only with data.
   [[nodiscard]] std::span<Scale const> scales() const noexcept { return {scales_, scale_count()}; }
+  /// Codes and scales of row r; only with data.
   [[nodiscard]] QuantizedRow<T> row(std::size_t r) const noexcept {
     return {codes_ + r * Layout::row_units(cols()), scales_ + r * Layout::row_scales(cols())};
   }
 
   /// Memory for codes and scales, to be filled by the caller.
   struct Memory {
-    T* codes;
-    Scale* scales;
+    T* codes;      ///< units() of them
+    Scale* scales; ///< scale_count() of them
   };
+  /// Allocates memory for codes and scales, without a value; the tensor owns it. Copies keep what they had.
   Memory allocate() {
     std::shared_ptr<T[]> codes(new T[units()]);
     std::shared_ptr<Scale[]> scales(new Scale[scale_count()]);

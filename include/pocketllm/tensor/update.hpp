@@ -216,10 +216,10 @@ void update_in_order(Tensor<T>& w, P const& perturbation, std::span<UpdateTerms 
   }
 }
 
-/// W <- decay W + sum_i c_i z(s_i) over the points `terms`; nothing for a tensor that is not trained. Each
-/// weight is read and written once. 16-bit weights are rounded stochastically with bits that follow from the
-/// first seed. The same bits for any number of threads and on any instruction set. Throws std::bad_alloc when
-/// borrowed weights can't be copied.
+/// W <- decay W + sum_i c_i z(s_i) over the points `terms`; nothing for a tensor that is not trained, or
+/// without terms. Each weight is read and written once. 16-bit weights are rounded stochastically with bits
+/// that follow from the first seed. The same bits for any number of threads and on any instruction set.
+/// Throws std::bad_alloc when borrowed weights can't be copied.
 template <class A = simd::native, WeightStorage T, random::Perturbation P>
 void update(Tensor<T>& w, P const& perturbation, std::span<random::Point const> terms, float decay,
             Runtime& runtime) {

@@ -23,17 +23,19 @@ namespace pocketllm::tensor {
 /// Some of the terms of an update, which together are a gradient g, with its weights in the sums of g and of
 /// g^2.
 struct TermGroup {
-  std::size_t terms = 0;
-  float first = 0.0F, second = 0.0F;
+  std::size_t terms = 0; ///< how many, behind the terms of the groups before
+  float first = 0.0F,    ///< weight of g; the learning rate and the minus are in it
+      second = 0.0F;     ///< weight of g^2
 };
 
 /// One update among several that follow one another: W <- decay W + sum_i c_i z(s_i), or, with groups,
 /// W <- decay W + sum_j first_j g_j / (sqrt(sum_j second_j g_j^2) + floor).
 struct UpdateTerms {
+  /// (s_i, c_i), of the caller's. An update without terms leaves W as it is, whatever `decay` is.
   std::span<random::Point const> terms;
-  float decay = 1.0F;
+  float decay = 1.0F;                     ///< what W is multiplied with; 1 for as it is
   std::span<TermGroup const> groups = {}; ///< none, or of all terms in their order
-  float floor = 0.0F;
+  float floor = 0.0F;                     ///< added to the root; without groups it is not used
   bool folded = false; ///< terms may be summed by their factors first (random::Factored): other roundings
 };
 

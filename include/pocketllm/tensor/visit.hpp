@@ -46,6 +46,9 @@ struct OneTensor {
 /// f(Tensor<T> const&) when the model is const, once for each tensor, always in the same order. T may differ
 /// from tensor to tensor. A tensor that serves twice (a tied decoder) is visited once. What the first layer
 /// reads from comes before its tensors, and what reads from the last layer behind them.
+///
+/// Layers, which models are made of, have `static void visit(self, f)` for it: it calls f(tensor) for each of
+/// the layer's own; self is const or not.
 template <class Model>
 concept HasTensors = requires(Model& model, Model const& reader, detail::AnyTensorVisitor visitor) {
   model.for_each_tensor(visitor);
