@@ -77,12 +77,14 @@ enum Kind : std::uint8_t { step_kind = 1, first_message_kind = 128, note_kind = 
 
 /// The sizes that a journal's header fixes for all of its records.
 struct Layout {
-  std::size_t slopes = 1;
-  bool stored_seeds = false;
+  std::size_t slopes = 1;    ///< of a step: 1 to most_slopes
+  bool stored_seeds = false; ///< each slope has its seed of 8 bytes in the record
 
+  /// Bytes of a record between its head and its checksum.
   [[nodiscard]] constexpr std::size_t body_bytes() const noexcept {
     return step_head + (stored_seeds ? 12 : 4) * slopes;
   }
+  /// Bytes of a record, the same for steps and parts of messages: R in the format's description.
   [[nodiscard]] constexpr std::size_t record_bytes() const noexcept {
     return record_head + body_bytes() + checksum;
   }
