@@ -33,7 +33,7 @@ struct NamedToken {
 struct TokenizerConfig {
   std::string tokenizer_class;          ///< without a final "Fast"; empty if not given
   std::string model_type;               ///< of config.json; empty if not given
-  std::optional<bool> add_prefix_space; ///< this and the following are of tokenizer_config.json
+  std::optional<bool> add_prefix_space; ///< of tokenizer_config.json, as all flags here
   std::optional<bool> add_bos_token;    ///< tells OPT from GPT-2 where a GPT2Tokenizer is named
   std::optional<bool> do_lower_case,    ///< of BERT, as the next two; see BertNormalizer
       strip_accents,                    ///< as do_lower_case if not given
