@@ -92,6 +92,7 @@ public:
 
   /// Where to put the files. Each has to be on the disk (OutputFile::sync) before `commit`.
   [[nodiscard]] std::filesystem::path const& path() const noexcept { return path_; }
+  /// The path whose place the directory takes: absolute, links followed.
   [[nodiscard]] std::filesystem::path const& target() const noexcept { return target_; }
 
   /// Puts the directory in the place of the target, waits until that is on the disk and removes the old one.

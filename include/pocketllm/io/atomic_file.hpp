@@ -58,11 +58,14 @@ public:
     }
   }
 
+  /// The path whose place the file takes: absolute, links followed.
   [[nodiscard]] std::filesystem::path const& target() const noexcept { return target_; }
 
   /// The temporary file, for functions that write to one.
   [[nodiscard]] OutputFile& file() noexcept { return file_; }
+  /// Appends to the temporary file. Throws Error, with the target as it was, when the disk refuses.
   void write(std::span<std::byte const> bytes) { file_.write(bytes); }
+  /// The same for text, byte for byte.
   void write(std::string_view text) { file_.write(text); }
 
   /// Replaces the target. Throws Error, with the target as it was, when the disk or the directory refuses.

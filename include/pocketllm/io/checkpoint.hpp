@@ -23,8 +23,9 @@ class Checkpoint {
 public:
   /// A tensor and the file that holds it.
   struct Located {
-    TensorEntry const* entry = nullptr; ///< null when there is none of that name
-    SafetensorsFile const* file = nullptr;
+    TensorEntry const* entry = nullptr;    ///< null when there is none of that name
+    SafetensorsFile const* file = nullptr; ///< whose mapping has the bytes; null with `entry`
+    /// Whether there is a tensor of that name.
     explicit operator bool() const noexcept { return entry != nullptr; }
   };
 
@@ -44,6 +45,7 @@ public:
 
   /// The file that names all tensors: model.safetensors or the index.
   [[nodiscard]] std::string const& name() const noexcept { return name_; }
+  /// The mapped files: the one, or the shards in the order of their names.
   [[nodiscard]] std::vector<SafetensorsFile> const& files() const noexcept { return files_; }
 
   /// The number of tensors in all files.

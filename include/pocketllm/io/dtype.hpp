@@ -15,7 +15,7 @@ namespace pocketllm::io {
 /// An element type by its name in the file. Of a file's tensors only those that can be weights are ever read;
 /// the others (position ids, masks) have to be known to check the file's layout.
 struct FileDType {
-  std::string_view name;
+  std::string_view name;               ///< as in the header: "BF16"
   std::uint64_t bits;                  ///< of one element; 4 and 6 are packed without gaps
   std::optional<tensor::DType> weight; ///< absent when elements of this type cannot be loaded as weights
 };

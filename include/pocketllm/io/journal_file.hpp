@@ -58,6 +58,7 @@ public:
     return {std::move(target), std::move(file)};
   }
 
+  /// Absolute, with links followed.
   [[nodiscard]] std::filesystem::path const& path() const noexcept { return path_; }
 
   /// All bytes of the file. Throws Error when they cannot be read.

@@ -60,29 +60,34 @@
 
 namespace pocketllm::io::journal {
 
+/// The first bytes of a journal.
 inline constexpr std::array<std::uint8_t, 8> magic{0x89, 'P', 'L', 'J', '\r', '\n', 0x1a, '\n'};
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 1;                  ///< of the format; others are refused
 inline constexpr std::size_t header_text_at = 16;            ///< bytes before the JSON
 inline constexpr std::size_t largest_header_text = 1U << 20; ///< bytes; a list of all tensors is some 20 kB
 inline constexpr std::size_t most_slopes = 1024;             ///< a record; the largest are 12 kB then
 inline constexpr std::size_t largest_message = 16U << 10;    ///< bytes of text
-inline constexpr std::size_t record_head = 2, checksum = 4;  ///< bytes around a record's body
+inline constexpr std::size_t record_head = 2,                ///< bytes before a record's body: kind and count
+    checksum = 4;                                            ///< bytes behind it
 inline constexpr std::size_t step_head = 8;                  ///< bytes before a step's slopes
 inline constexpr std::size_t most_skipped = 255;             ///< steps left out before a record
 inline constexpr std::size_t most_unsynced = 64U << 10;      ///< bytes; a writer syncs before it has more
 /// Bytes that a crash can tear: the above, and a message and a record that were appended last.
 inline constexpr std::size_t largest_torn_tail = 2 * most_unsynced;
 
+/// Kinds of records. A reader passes over those from first_message_kind on that it does not know.
 enum Kind : std::uint8_t { step_kind = 1, first_message_kind = 128, note_kind = 128 };
 
 /// The sizes that a journal's header fixes for all of its records.
 struct Layout {
-  std::size_t slopes = 1;
-  bool stored_seeds = false;
+  std::size_t slopes = 1;    ///< of a step: 1 to most_slopes
+  bool stored_seeds = false; ///< each slope has its seed of 8 bytes in the record
 
+  /// Bytes of a record between its head and its checksum.
   [[nodiscard]] constexpr std::size_t body_bytes() const noexcept {
     return step_head + (stored_seeds ? 12 : 4) * slopes;
   }
+  /// Bytes of a record, the same for steps and parts of messages: R in the format's description.
   [[nodiscard]] constexpr std::size_t record_bytes() const noexcept {
     return record_head + body_bytes() + checksum;
   }
@@ -93,9 +98,11 @@ struct Layout {
 };
 static_assert(Layout{}.record_bytes() == 18);
 
+/// The float whose 4 bytes, little-endian, begin at `at`.
 [[nodiscard]] inline float load_float(std::byte const* at) noexcept {
   return std::bit_cast<float>(load_little<std::uint32_t>(at));
 }
+/// Writes the 4 bytes that load_float reads.
 inline void store_float(std::byte* at, float number) noexcept {
   store_little(at, std::bit_cast<std::uint32_t>(number));
 }

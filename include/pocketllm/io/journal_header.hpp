@@ -62,8 +62,11 @@ public:
 
   /// All that the header says.
   [[nodiscard]] Json const& json() const noexcept { return json_; }
+  /// The sizes of all records, from "slopes" and "seeds".
   [[nodiscard]] journal::Layout const& layout() const noexcept { return layout_; }
+  /// The earliest step that the first record can be of; 0 where the header does not say.
   [[nodiscard]] std::uint64_t first_step() const noexcept { return first_step_; }
+  /// Whether the records hold the seeds; otherwise `seed` gives them.
   [[nodiscard]] bool stores_seeds() const noexcept { return layout_.stored_seeds; }
 
   /// The seed of a slope by the rule; of no use where seeds are stored.
@@ -191,6 +194,7 @@ struct Closing {
 
   friend bool operator==(Closing const&, Closing const&) = default;
 
+  /// The note that `read` reads back.
   [[nodiscard]] Json json() const {
     return {{"closing", {{"next_step", next_step}, {"outcome", outcome}, {"weights", weights}}}};
   }

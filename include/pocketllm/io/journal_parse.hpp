@@ -23,6 +23,7 @@ inline constexpr char const* written_by_others = "; the journal was written by s
 /// The text of a message, from records that follow one another.
 class MessageParts {
 public:
+  /// Whether a message has begun of which records are still to come.
   [[nodiscard]] bool pending() const noexcept { return remaining_ != 0; }
 
   /// Takes the next record of a message, at byte `at` of the file `name`. True when it was the last one: then
@@ -46,7 +47,9 @@ public:
     return remaining_ == 0;
   }
 
+  /// The kind of the message begun last, 128 for a note.
   [[nodiscard]] std::uint8_t kind() const noexcept { return kind_; }
+  /// The text of a message whose last record `add` has taken. Valid until the next `add`.
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<char const*>(bytes_.data()) + 2, text_bytes()};
   }
@@ -61,8 +64,8 @@ private:
 
 /// A header that was found at the beginning of a file, and its bytes there.
 struct FoundHeader {
-  JournalHeader header;
-  std::size_t bytes = 0;
+  JournalHeader header;  ///< checked
+  std::size_t bytes = 0; ///< from the magic number to the checksum: where the first record begins
 };
 
 /// Checks and reads the header; `name` is the file's. Throws Error when this is no journal, when it has

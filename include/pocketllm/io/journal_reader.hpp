@@ -24,13 +24,14 @@ namespace pocketllm::io {
 /// What stands in a file behind the last record that can be trusted. Checksums are one over all that is
 /// before them, so behind a bad record nothing is trusted.
 struct JournalTail {
+  /// What is wrong with it.
   enum class Kind : std::uint8_t {
     none,    ///< the file ends with a good record
     torn,    ///< the last records were not written in full: a crash, or a writer at work
     damaged, ///< something happened to records that had been whole: good ones follow, or the tail is too long
              ///< for a crash
   };
-  Kind kind = Kind::none;
+  Kind kind = Kind::none;    ///< with `none`, `bytes` and `records` are 0
   std::uint64_t offset = 0;  ///< of the first byte that is not trusted: the file's good bytes
   std::uint64_t bytes = 0;   ///< from there to the end of the file
   std::uint64_t records = 0; ///< behind the bad one and whole as far as can be told
@@ -38,7 +39,7 @@ struct JournalTail {
 
 /// A step as its record has it.
 struct JournalStep {
-  std::uint64_t step = 0;
+  std::uint64_t step = 0;     ///< its number in the run
   float learning_rate = 0.0F; ///< as used
   float loss = 0.0F;          ///< mean over the points of the step
   friend bool operator==(JournalStep const&, JournalStep const&) = default;
@@ -46,8 +47,8 @@ struct JournalStep {
 
 /// A note and the number of steps before it.
 struct JournalNote {
-  std::size_t steps = 0;
-  Json json;
+  std::size_t steps = 0; ///< that stand before it in the file; 0 right behind the header
+  Json json;             ///< an object; what it is about, its members say
 };
 
 /// All records of a journal that can be trusted, in memory: some 20 bytes a step.
@@ -59,11 +60,14 @@ public:
   Journal(std::span<std::byte const> bytes, std::string name)
       : Journal(journal::read_header(bytes, name), bytes, std::move(name)) {}
 
+  /// The name that messages give, usually the file's.
   [[nodiscard]] std::string const& name() const noexcept { return name_; }
+  /// How the run was made, and the layout of the records.
   [[nodiscard]] JournalHeader const& header() const noexcept { return header_; }
 
   /// Number of steps, and each of them.
   [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
+  /// The steps in the order of their numbers, of which some may be left out.
   [[nodiscard]] std::span<JournalStep const> steps() const noexcept { return steps_; }
   /// The slopes of steps()[i].
   [[nodiscard]] std::span<float const> slopes(std::size_t i) const noexcept {
@@ -85,10 +89,12 @@ public:
   /// The step that a continued run begins with: the one behind the last.
   [[nodiscard]] std::uint64_t next_step() const noexcept { return next_step_; }
 
+  /// All notes in the order of the file, closings among them.
   [[nodiscard]] std::span<JournalNote const> notes() const noexcept { return notes_; }
   /// How the run ended, unless it was interrupted or went on afterwards.
   [[nodiscard]] std::optional<Closing> const& closing() const noexcept { return closing_; }
 
+  /// What stands in the file behind the records that are here.
   [[nodiscard]] JournalTail const& tail() const noexcept { return tail_; }
   /// A sentence about the tail for the user; empty when there is none.
   [[nodiscard]] std::string tail_text() const {

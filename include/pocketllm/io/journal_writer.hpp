@@ -34,7 +34,7 @@ struct SyncPolicy {
 
 /// How a journal is continued.
 struct ResumeOptions {
-  SyncPolicy policy = {};
+  SyncPolicy policy = {}; ///< of the writer that goes on
   /// Cut a file that is damaged in its middle, too. All steps from there on have to be made again.
   bool accept_damage = false;
 };
@@ -77,6 +77,7 @@ public:
     }
   }
 
+  /// Absolute, with links followed.
   [[nodiscard]] std::filesystem::path const& path() const noexcept { return file_.path(); }
   /// The earliest step that may come next.
   [[nodiscard]] std::uint64_t next_step() const noexcept { return next_step_; }
@@ -226,8 +227,8 @@ private:
 
 /// A journal to go on with, and what it holds so far. `journal.tail_text()` says what was cut off.
 struct JournalWriter::Resumed {
-  JournalWriter writer;
-  Journal journal;
+  JournalWriter writer; ///< appends behind the last record that is kept
+  Journal journal;      ///< as read before the cut; its tail is what was cut off
 };
 
 inline JournalWriter::Resumed JournalWriter::resume(std::filesystem::path const& path,

@@ -12,8 +12,9 @@
 
 namespace pocketllm::io {
 
-inline constexpr std::string_view config_file = "config.json";
-inline constexpr std::string_view weights_file = "model.safetensors";
+inline constexpr std::string_view config_file = "config.json";        ///< the architecture and its sizes
+inline constexpr std::string_view weights_file = "model.safetensors"; ///< all tensors, if in one file
+/// In its place beside several files: which of them has which tensor.
 inline constexpr std::string_view weights_index_file = "model.safetensors.index.json";
 
 /// Files that belong to the model beside config.json and weights; saving copies those that are there.

@@ -73,8 +73,10 @@ public:
     require_system(::ftruncate(file_.number(), 0) == 0, path_, "cannot be emptied");
   }
 
+  /// As given to the constructor.
   [[nodiscard]] std::filesystem::path const& path() const noexcept { return path_; }
 
+  /// Appends all bytes. Throws Error when the system refuses (a full disk), with what to do about it.
   void write(std::span<std::byte const> bytes) {
     constexpr std::size_t most = 64U << 20; // systems take at most 2 GiB at once
     while (!bytes.empty()) {
@@ -87,6 +89,7 @@ public:
     }
   }
 
+  /// The same for text, byte for byte.
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
   /// Waits until all that was written is on the disk.

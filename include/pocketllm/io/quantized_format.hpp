@@ -17,11 +17,12 @@ namespace pocketllm::io {
 /// The tensor of a file that holds the scales of the codes called `name`.
 [[nodiscard]] inline std::string scale_name(std::string_view name) { return std::string(name) + "_scale"; }
 
-/// The shapes of codes and scales in a file.
+/// The shape of the codes in a file: [rows, codes or bytes of a row].
 template <tensor::QuantizedStorage T>
 [[nodiscard]] std::vector<std::size_t> code_shape(tensor::Tensor<T> const& tensor) {
   return {tensor.rows(), tensor::QuantizedLayout<T>::row_units(tensor.cols())};
 }
+/// The shape of the scales in a file: [rows] for 8 bits, [rows, groups] for 4.
 template <tensor::QuantizedStorage T>
 [[nodiscard]] std::vector<std::size_t> scale_shape(tensor::Tensor<T> const& tensor) {
   std::size_t const across = tensor::QuantizedLayout<T>::row_scales(tensor.cols());

@@ -96,8 +96,8 @@ private:
 
 /// A mapped safetensors file. `map` keeps the bytes of its tensors alive.
 struct SafetensorsFile {
-  std::shared_ptr<MappedFile const> map;
-  Safetensors content;
+  std::shared_ptr<MappedFile const> map; ///< shared by copies of this
+  Safetensors content;                   ///< whose bytes are those of `map`
 
   /// Throws Error when the file cannot be mapped or is wrong.
   explicit SafetensorsFile(std::filesystem::path const& path)

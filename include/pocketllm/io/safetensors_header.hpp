@@ -24,8 +24,8 @@ static_assert(std::endian::native == std::endian::little,
 
 /// A tensor of a file.
 struct TensorEntry {
-  std::string name;
-  FileDType type{};
+  std::string name;                   ///< the key in the header
+  FileDType type{};                   ///< "dtype" of the header
   std::vector<std::size_t> shape;     ///< empty for a single number
   std::span<std::byte const> bytes{}; ///< row-major elements; may begin at any address, so copy, do not cast
 };

@@ -24,9 +24,10 @@ namespace pocketllm::io {
 /// the architecture is the encoder's, which transformers loads without the head, and `pooling` is kept under
 /// `pooling_key` for us.
 struct ClassifierConfig {
-  std::string architecture;
-  std::span<std::string const> classes;
-  std::string pooling_key, pooling;
+  std::string architecture;             ///< of "architectures", such as BertForSequenceClassification
+  std::span<std::string const> classes; ///< names by index for "id2label"; not copied
+  std::string pooling_key,              ///< a key of config.json, which is removed where `pooling` is empty
+      pooling;                          ///< its value, for models::parse_pooling
 };
 
 namespace detail {

@@ -16,6 +16,7 @@
 
 namespace pocketllm::io {
 
+/// With its members in the order of their names.
 using Json = nlohmann::json;
 
 /// Parses a JSON object. `file` stands in front of messages. Throws Error when the text is not UTF-8, not

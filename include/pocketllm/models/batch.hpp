@@ -53,6 +53,7 @@ public:
     return batch;
   }
 
+  /// Removes all sequences and keeps their memory for the next ones.
   void clear() noexcept {
     ids_.clear();
     types_.clear();
@@ -63,12 +64,15 @@ public:
   [[nodiscard]] std::size_t size() const noexcept { return offsets_.size() - 1; }
   /// Number of tokens of all sequences.
   [[nodiscard]] std::size_t tokens() const noexcept { return ids_.size(); }
+  /// The tokens of all sequences, one behind the other.
   [[nodiscard]] std::span<std::int32_t const> ids() const noexcept { return ids_; }
+  /// The tokens of one sequence; `sequence` < size().
   [[nodiscard]] std::span<std::int32_t const> ids(std::size_t sequence) const noexcept {
     return ids().subspan(offsets_[sequence], offsets_[sequence + 1] - offsets_[sequence]);
   }
   /// The type of each token.
   [[nodiscard]] std::span<std::int32_t const> types() const noexcept { return types_; }
+  /// Where each sequence begins in ids(), and behind them tokens(): size() + 1 numbers.
   [[nodiscard]] std::span<std::size_t const> offsets() const noexcept { return offsets_; }
 
 private:

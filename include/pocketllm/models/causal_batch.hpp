@@ -42,12 +42,17 @@ public:
     prompts_.push_back(prompt);
   }
 
+  /// Number of sequences: prompts and those that continue them.
   [[nodiscard]] std::size_t size() const noexcept { return batch_.size(); }
+  /// Number of tokens of all sequences, a prompt's counted once.
   [[nodiscard]] std::size_t tokens() const noexcept { return batch_.tokens(); }
+  /// The tokens of all sequences in the order in which they were added.
   [[nodiscard]] std::span<std::int32_t const> ids() const noexcept { return batch_.ids(); }
+  /// A sequence's own tokens, without those of its prompt.
   [[nodiscard]] std::span<std::int32_t const> ids(std::size_t sequence) const noexcept {
     return batch_.ids(sequence);
   }
+  /// Where each sequence begins in ids(), and behind them tokens(): size() + 1 numbers.
   [[nodiscard]] std::span<std::size_t const> offsets() const noexcept { return batch_.offsets(); }
   /// For each sequence the one that it continues; itself where it continues none.
   [[nodiscard]] std::span<std::size_t const> prompts() const noexcept { return prompts_; }
@@ -64,8 +69,8 @@ private:
 
 /// A prediction: `id` behind the token `row` of a batch.
 struct Target {
-  std::size_t row = 0;
-  std::int32_t id = 0;
+  std::size_t row = 0; ///< index into the batch's ids()
+  std::int32_t id = 0; ///< of the word that is to follow
 };
 
 /// The rows of the targets, ascending, each once.

@@ -51,6 +51,7 @@ namespace pocketllm::models {
   return found->get<float>();
 }
 
+/// true or false under `key`; `fallback` where the key is missing or null. Throws Error for anything else.
 [[nodiscard]] inline bool read_flag(nlohmann::json const& json, std::string const& key, bool fallback) {
   auto const found = json.find(key);
   if (found == json.end() || found->is_null()) {
@@ -60,6 +61,7 @@ namespace pocketllm::models {
   return found->get<bool>();
 }
 
+/// A string under `key`; `fallback` where the key is missing or null. Throws Error for anything else.
 [[nodiscard]] inline std::string read_string(nlohmann::json const& json, std::string const& key,
                                              std::string const& fallback) {
   auto const found = json.find(key);

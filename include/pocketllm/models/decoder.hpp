@@ -23,11 +23,13 @@ namespace pocketllm::models {
 
 /// Sizes and variants of a decoder.
 struct DecoderShape {
-  std::size_t layers = 0, width = 0, heads = 0, feed_forward = 0;
-  bool norm_first = true;   ///< LayerNorm before attention and before the feed-forward part, else behind
-  bool bias = true;         ///< linear layers have biases
-  bool norm_weights = true; ///< LayerNorm has a gain and a bias
-  float norm_epsilon = 1e-5F;
+  /// num_hidden_layers of config.json.
+  std::size_t layers = 0, /** hidden_size */ width = 0, /** num_attention_heads, divides width */ heads = 0,
+              feed_forward = 0; ///< ffn_dim, numbers between a layer's `up` and `down`
+  bool norm_first = true;       ///< LayerNorm before attention and before the feed-forward part, else behind
+  bool bias = true;             ///< linear layers have biases
+  bool norm_weights = true;     ///< LayerNorm has a gain and a bias
+  float norm_epsilon = 1e-5F;   ///< added to the variance; config.json has no key for it
 };
 
 namespace detail {
@@ -71,12 +73,14 @@ inline void copy(Lanes<float const> x, Lanes<float> y, Runtime& runtime) {
 /// x = norm(x + attention(x)); x = norm(x + down(relu(up(x)))).
 template <layers::Weights T>
 struct DecoderLayer {
-  layers::Linear<T> key, value, query, attention_output;
-  layers::LayerNorm attention_norm;
-  layers::Linear<T> up, down;
-  layers::LayerNorm output_norm;
-  DecoderShape shape;
+  /// `name`.self_attn.k_proj; this and the next three are [width, width].
+  layers::Linear<T> key, /** v_proj */ value, /** q_proj */ query, /** out_proj */ attention_output;
+  layers::LayerNorm attention_norm; ///< `name`.self_attn_layer_norm, before attention or behind it
+  layers::Linear<T> /** fc1 [feed_forward, width] */ up, /** fc2 [width, feed_forward] */ down;
+  layers::LayerNorm output_norm; ///< `name`.final_layer_norm, before `up` or behind `down`
+  DecoderShape shape;            ///< as for the whole decoder
 
+  /// Tensors are called `name`.self_attn.k_proj.weight and so on, and have no values yet.
   DecoderLayer(std::string const& name, DecoderShape const& s)
       : key(name + ".self_attn.k_proj", s.width, s.width, s.bias),
         value(name + ".self_attn.v_proj", s.width, s.width, s.bias),
@@ -87,8 +91,7 @@ struct DecoderLayer {
         down(name + ".fc2", s.width, s.feed_forward, s.bias),
         output_norm(detail::make_norm(name + ".final_layer_norm", s)), shape(s) {}
 
-  /// X [lanes, rows, width] of a whole batch in place. `past.own` has room for its keys and values or is
-  /// empty.
+  /// X [lanes, rows, width] of a whole batch in place. `past.own`: room for its keys and values, or empty.
   template <random::Perturbation P>
   void operator()(Lanes<float> x, CausalBatch const& batch, Past const& past, std::size_t layer,
                   random::Perturbed<P> const& at, Runtime& runtime) const {
@@ -97,8 +100,7 @@ struct DecoderLayer {
     finish(x, x, all, batch, past, layer, at, runtime);
   }
 
-  /// Y [lanes, rows, width] of X [1, rows, width], which all points share, of a whole batch with nothing
-  /// before it.
+  /// Y [lanes, rows, width] of X [1, rows, width], shared by all points, of a whole batch without a past.
   template <random::Perturbation P>
   void from_shared(Lanes<float const> x, Lanes<float> y, CausalBatch const& batch, std::size_t layer,
                    random::Perturbed<P> const& at, Runtime& runtime) const {
@@ -109,8 +111,7 @@ struct DecoderLayer {
     mix(y, at, runtime);
   }
 
-  /// Y [lanes, rows.size(), width]: what becomes of the rows `rows` of X [lanes or 1, rows, width], in
-  /// ascending order. The other rows are only attended to.
+  /// Y [lanes, rows.size(), width] of X [lanes or 1, rows, width] at `rows`, ascending; all are attended to.
   template <random::Perturbation P>
   void at_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y,
                CausalBatch const& batch, Past const& past, std::size_t layer, random::Perturbed<P> const& at,
@@ -232,7 +233,7 @@ private:
 /// A stack of layers.
 template <layers::Weights T>
 struct Decoder {
-  std::vector<DecoderLayer<T>> layers;
+  std::vector<DecoderLayer<T>> layers; ///< from the embeddings up
 
   /// Tensors are called `name`.0..., `name`.1...
   Decoder(std::string const& name, DecoderShape const& shape) {
@@ -260,8 +261,7 @@ struct Decoder {
     }
   }
 
-  /// Y [lanes, rows.size(), width]: the rows `rows`, ascending, of what the above makes of X, which need only
-  /// a part of the last layer. X is overwritten.
+  /// Y [lanes, rows.size(), width]: the rows `rows`, ascending, of what all layers make of X, overwriting X.
   template <random::Perturbation P>
   void at_rows(Lanes<float> x, std::span<std::size_t const> rows, Lanes<float> y, CausalBatch const& batch,
                Past const& past, random::Perturbed<P> const& at, Runtime& runtime) const {

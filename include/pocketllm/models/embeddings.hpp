@@ -18,9 +18,12 @@ namespace pocketllm::models {
 /// Three tables and a norm; tensors are called `name`.word_embeddings.weight and so on.
 template <layers::Weights T>
 struct Embeddings {
-  layers::Embedding<T> words, positions, types;
-  layers::LayerNorm norm;
+  layers::Embedding<T> words, ///< [vocabulary, width]; the masked-language-model head may be tied to it
+      positions,              ///< [positions, width], those before the first token's among them
+      types;                  ///< [token types, width]
+  layers::LayerNorm norm;     ///< of the sum of the three
 
+  /// Of the sizes in `c`; the tensors have no values yet.
   template <EncoderFamily F>
   Embeddings(std::string const& name, EncoderModelConfig<F> const& c)
       : words(name + ".word_embeddings", c.vocabulary, c.encoder.width),

@@ -19,18 +19,26 @@ namespace pocketllm::models {
 
 /// Sizes of an encoder.
 struct EncoderShape {
-  std::size_t layers = 0, width = 0, heads = 0, feed_forward = 0;
-  float norm_epsilon = 1e-5F;
+  std::size_t layers = 0,     ///< num_hidden_layers of config.json
+      width = 0,              ///< numbers of a hidden state: hidden_size
+      heads = 0,              ///< num_attention_heads, a divisor of the width
+      feed_forward = 0;       ///< numbers between `up` and `down` of a layer: intermediate_size
+  float norm_epsilon = 1e-5F; ///< added to the variance: layer_norm_eps
 };
 
 /// One layer: x = norm(x + attention(x)); x = norm(x + down(gelu(up(x)))).
 template <layers::Weights T>
 struct EncoderLayer {
-  layers::Linear<T> query, key, value, attention_output;
-  layers::LayerNorm attention_norm;
-  layers::Linear<T> up, down;
-  layers::LayerNorm output_norm;
+  layers::Linear<T> query,          ///< `name`.attention.self.query [width, width]
+      key,                          ///< `name`.attention.self.key [width, width]
+      value,                        ///< `name`.attention.self.value [width, width]
+      attention_output;             ///< `name`.attention.output.dense [width, width]
+  layers::LayerNorm attention_norm; ///< `name`.attention.output.LayerNorm
+  layers::Linear<T> up,             ///< `name`.intermediate.dense [feed_forward, width]
+      down;                         ///< `name`.output.dense [width, feed_forward]
+  layers::LayerNorm output_norm;    ///< `name`.output.LayerNorm
 
+  /// The tensors have no values yet.
   EncoderLayer(std::string const& name, EncoderShape const& s)
       : query(name + ".attention.self.query", s.width, s.width),
         key(name + ".attention.self.key", s.width, s.width),
@@ -145,8 +153,8 @@ private:
 /// A stack of layers.
 template <layers::Weights T>
 struct Encoder {
-  std::vector<EncoderLayer<T>> layers;
-  std::size_t heads = 0;
+  std::vector<EncoderLayer<T>> layers; ///< from the embeddings up
+  std::size_t heads = 0;               ///< of the attention of every layer
 
   /// Tensors are called `name`.0..., `name`.1...
   Encoder(std::string const& name, EncoderShape const& shape) : heads(shape.heads) {
@@ -240,6 +248,7 @@ private:
 
 /// The observer that looks at nothing.
 struct NoObserver {
+  /// Takes the number of a layer and the states before it.
   void operator()(std::size_t, Lanes<float const>) const noexcept {}
 };
 

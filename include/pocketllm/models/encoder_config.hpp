@@ -19,13 +19,14 @@ namespace pocketllm::models {
 
 /// The names that a family has for itself and for the tensors of its heads.
 struct EncoderNames {
-  std::string_view title;      ///< for messages: "BERT"
-  std::string_view class_name; ///< how transformers' classes begin: "Bert"
-  std::string_view model_type; ///< of config.json, and the first part of the encoder's names: "bert"
-  std::string_view masked_dense, masked_norm; ///< of the masked-language-model head
-  std::string_view masked_scores;             ///< before ".bias" and ".decoder"
-  std::string_view pooler;                    ///< dense layer on the first token
-  std::string_view class_scores;              ///< the layer behind it
+  std::string_view title;         ///< for messages: "BERT"
+  std::string_view class_name;    ///< how transformers' classes begin: "Bert"
+  std::string_view model_type;    ///< of config.json, and the first part of the encoder's names: "bert"
+  std::string_view masked_dense,  ///< dense layer of the masked-language-model head
+      masked_norm;                ///< and the LayerNorm behind it
+  std::string_view masked_scores; ///< before ".bias" and ".decoder"
+  std::string_view pooler;        ///< dense layer on the first token
+  std::string_view class_scores;  ///< the layer behind it
 };
 
 /// A kind of encoder model. `first_position(pad_id)` is the position of the first token; `skips_padding` says
@@ -43,14 +44,14 @@ static_assert(!EncoderFamily<EncoderNames>);
 /// masked-language-model head unless `headless`.
 template <EncoderFamily F>
 struct EncoderModelConfig {
-  EncoderShape encoder;
-  std::size_t vocabulary = 0;
+  EncoderShape encoder;       ///< of the layers; its width is that of the embeddings too
+  std::size_t vocabulary = 0; ///< rows of the word table
   std::size_t positions =
       0; ///< rows of the position table; those before the first position stand for no token
-  std::size_t token_types = 1;
-  std::int32_t pad_id = F::pad_id;
-  bool tied_head = true;   ///< the decoder of the masked-language-model head is the embedding table
-  std::size_t classes = 0; ///< outputs of the classification head
+  std::size_t token_types = 1;     ///< rows of the type table
+  std::int32_t pad_id = F::pad_id; ///< from which families count positions, see first_position
+  bool tied_head = true;           ///< the decoder of the masked-language-model head is the embedding table
+  std::size_t classes = 0;         ///< outputs of the classification head
   Pooling pooling = Pooling::first_token; ///< what the classification head sees
   bool headless = false;                  ///< hidden states only
   bool pooler = false;                    ///< of a headless model: with the dense layer for the first token

@@ -16,11 +16,12 @@ namespace pocketllm::models {
 /// Dense, gelu, LayerNorm, then a score for every word: the embedding table (or one of its own) and a bias.
 template <layers::Weights T>
 struct MaskedLanguageHead {
-  layers::Linear<T> dense;
-  layers::LayerNorm norm;
-  tensor::Tensor<float> bias;
+  layers::Linear<T> dense;                                            ///< [width, width]
+  layers::LayerNorm norm;                                             ///< behind dense and gelu
+  tensor::Tensor<float> bias;                                         ///< [vocabulary]: of the words' scores
   std::optional<tensor::Tensor<layers::table_storage_of<T>>> decoder; ///< absent when tied to the embeddings
 
+  /// Of the sizes in `c`; the tensors have no values yet.
   template <EncoderFamily F>
   explicit MaskedLanguageHead(EncoderModelConfig<F> const& c)
       : dense(std::string(F::names.masked_dense), c.encoder.width, c.encoder.width),
@@ -47,9 +48,10 @@ struct MaskedLanguageHead {
 /// Dense and tanh on the first token where that is what is pooled, and a score for every class.
 template <layers::Weights T>
 struct ClassHead {
-  std::optional<layers::Linear<T>> pooler;
+  std::optional<layers::Linear<T>> pooler; ///< [width, width]; absent where no first token is pooled
   std::optional<layers::Linear<T>> scores; ///< absent from a headless model with a pooler
 
+  /// Of the sizes in `c`; the tensors have no values yet.
   template <EncoderFamily F>
   explicit ClassHead(EncoderModelConfig<F> const& c) {
     std::size_t const width = c.encoder.width;

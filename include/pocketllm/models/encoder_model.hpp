@@ -29,9 +29,11 @@ namespace pocketllm::models {
 template <EncoderFamily Family, layers::Weights T>
 class EncoderModel {
 public:
+  /// Sizes and heads, as config.json has them.
   using Config = EncoderModelConfig<Family>;
-  static constexpr EncoderNames names = Family::names;
+  static constexpr EncoderNames names = Family::names; ///< for messages, and of tensors
 
+  /// Tensors have names and shapes, and no values yet; io::load makes a model with those of a directory.
   explicit EncoderModel(Config const& config)
       : config_(config), embeddings_(prefix() + "embeddings", config),
         encoder_(prefix() + "encoder.layer", config.encoder) {
@@ -42,6 +44,7 @@ public:
     }
   }
 
+  /// As given to the constructor.
   [[nodiscard]] Config const& config() const noexcept { return config_; }
 
   /// The hidden state of every token behind the last layer, [lanes, tokens, width]. `observe(i, X)` sees the
@@ -120,7 +123,9 @@ public:
     return models::first_trained_layer(encoder_.layers,
                                        [&](auto& f) { Embeddings<T>::visit(embeddings_, f); });
   }
+  /// Number of layers of the encoder; embeddings and head are none.
   [[nodiscard]] std::size_t layer_count() const noexcept { return encoder_.layers.size(); }
+  /// Numbers of a token's state between two layers.
   [[nodiscard]] std::size_t hidden_width() const noexcept { return config_.encoder.width; }
 
   /// What embeddings and the first `layers` layers, with the weights as they are, make of a batch. Of all
@@ -153,6 +158,7 @@ public:
   void for_each_tensor(F&& f) {
     visit(*this, f);
   }
+  /// The same for tensors that are only read.
   template <class F>
   void for_each_tensor(F&& f) const {
     visit(*this, f);

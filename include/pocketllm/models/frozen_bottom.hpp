@@ -22,9 +22,9 @@ namespace pocketllm::models {
 /// The hidden states of a batch behind the first `layers` layers, [1, tokens, width], which all points share.
 /// Of all layers of a model, they may be those of the rows only that its head looks at: [1, rows, width].
 struct Bottom {
-  std::size_t layers = 0;
-  Lanes<float const> states{};
-  bool at_rows = false; ///< whether `states` has the head's rows only
+  std::size_t layers = 0;      ///< how many the states are behind, counted from the embeddings
+  Lanes<float const> states{}; ///< of one lane; not owned: they lie in a workspace
+  bool at_rows = false;        ///< whether `states` has the head's rows only
 
   /// Whether there are none: then the model starts from the tokens.
   [[nodiscard]] bool empty() const noexcept { return states.data == nullptr; }

@@ -31,8 +31,8 @@ static_assert(!TextGenerator<KeyValueCache>);
 
 /// How much is written, and how tokens are chosen.
 struct GenerateOptions {
-  std::size_t max_tokens = 50; ///< to add; fewer where the model has no positions for so many
-  Sampling sampling = {};
+  std::size_t max_tokens = 50;          ///< to add; fewer where the model has no positions for so many
+  Sampling sampling = {};               ///< greedy if not set
   std::optional<std::int32_t> eos = {}; ///< ends the text; it is not part of the result
   /// Called with every token as it comes; false ends the text.
   std::function<bool(std::int32_t)> on_token = {};

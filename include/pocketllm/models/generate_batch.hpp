@@ -43,8 +43,8 @@ static_assert(GreedyModel<detail::GreedyExample> && !GreedyModel<CausalBatch>);
 
 /// What is continued, and a guess at how: a right guess is found out in one pass and changes no result.
 struct TextToContinue {
-  std::span<std::int32_t const> prompt;
-  std::span<std::int32_t const> guess = {};
+  std::span<std::int32_t const> prompt;     ///< with framing; at least one token
+  std::span<std::int32_t const> guess = {}; ///< tokens that may follow; empty for no guess
 };
 
 namespace detail {

@@ -24,13 +24,17 @@ struct Past {
 /// and number of the width.
 class KeyValueCache {
 public:
+  /// An empty one. The memory for all `capacity` tokens is taken at once.
   KeyValueCache(std::size_t layers, std::size_t width, std::size_t capacity)
       : layers_(layers), width_(width), capacity_(capacity), data_(2 * layers * capacity * width) {}
 
   /// Tokens read so far.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// Tokens that it has room for, read ones among them.
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  /// Layers of the model that it is for.
   [[nodiscard]] std::size_t layers() const noexcept { return layers_; }
+  /// Numbers of a token's key in one layer, and as many of its value.
   [[nodiscard]] std::size_t width() const noexcept { return width_; }
 
   /// For a pass over `tokens` further tokens. Throws Error when there is no room for them.

@@ -24,8 +24,10 @@ namespace pocketllm::models {
 template <layers::Weights T>
 class Opt {
 public:
+  /// Sizes and variants, as config.json has them.
   using Config = OptConfig;
 
+  /// Tensors have names and shapes, and no values yet; io::load makes a model with those of a directory.
   explicit Opt(Config const& config)
       : config_(config), words_("model.decoder.embed_tokens", config.vocabulary, config.embedding_width),
         positions_("model.decoder.embed_positions", config.positions + Config::position_offset,
@@ -43,6 +45,7 @@ public:
     }
   }
 
+  /// As given to the constructor.
   [[nodiscard]] Config const& config() const noexcept { return config_; }
 
   /// What the head sees of every token, [lanes, tokens, embedding width]. `observe(i, X)` sees the states
@@ -74,6 +77,7 @@ public:
     return out;
   }
 
+  /// The same without a past, from a bottom of the batch.
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> log_probabilities(CausalBatch const& batch, std::span<Target const> targets,
                                                random::Perturbed<P> const& at, Runtime& runtime,
@@ -86,8 +90,12 @@ public:
   [[nodiscard]] std::optional<std::size_t> first_trained_layer() const {
     return models::first_trained_layer(decoder_.layers, [&](auto& f) { visit_below(*this, f); });
   }
+  /// Number of layers of the decoder; embeddings and final norm are none.
   [[nodiscard]] std::size_t layer_count() const noexcept { return decoder_.layers.size(); }
+  /// Numbers of a token's state between two layers, which may be more than a word has in the table.
   [[nodiscard]] std::size_t hidden_width() const noexcept { return config_.decoder.width; }
+  /// What embeddings and the first `layers` layers make of a batch: all tokens, whichever rows are asked for.
+  /// Throws Error when there are not so many layers.
   template <random::Perturbation P>
   [[nodiscard]] Bottom bottom(CausalBatch const& batch, std::size_t layers,
                               std::span<std::size_t const> /*rows*/, P const& perturbation,
@@ -147,6 +155,7 @@ public:
   void for_each_tensor(F&& f) {
     visit(*this, f);
   }
+  /// The same for tensors that are only read.
   template <class F>
   void for_each_tensor(F&& f) const {
     visit(*this, f);

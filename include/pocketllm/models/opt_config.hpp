@@ -16,13 +16,13 @@ namespace pocketllm::models {
 
 /// What config.json says of an OPT.
 struct OptConfig {
-  DecoderShape decoder;
-  std::size_t vocabulary = 0;
+  DecoderShape decoder;            ///< of the layers
+  std::size_t vocabulary = 0;      ///< rows of the word table
   std::size_t positions = 0;       ///< the longest context; the position table has two rows more
   std::size_t embedding_width = 0; ///< of a word in the table; projected where it is not the decoder's width
   bool final_norm = true;          ///< a LayerNorm behind the last layer
   bool tied_head = true;           ///< the head is the embedding table
-  std::int32_t eos_id = 2;
+  std::int32_t eos_id = 2;         ///< `</s>`, which OPT also begins a text with
 
   /// Rows of the position table that stand for no position.
   static constexpr std::size_t position_offset = 2;

@@ -28,6 +28,7 @@ namespace pocketllm::models {
 template <TextGenerator Model>
 class Prefixed {
 public:
+  /// The model's own kind.
   using Config = typename Model::Config;
 
   /// `start` are real tokens whose keys and values the prefix begins with, as in MeZO (arXiv 2305.17333,
@@ -65,8 +66,11 @@ public:
 
   /// The model's, with the positions that the prefix leaves.
   [[nodiscard]] Config const& config() const noexcept { return config_; }
+  /// The model without its prefix; all of its tensors are frozen.
   [[nodiscard]] Model const& model() const noexcept { return model_; }
+  /// The one tensor that is trained: [tokens, layers * 2 * width].
   [[nodiscard]] tensor::Tensor<float> const& prefix() const noexcept { return prefix_; }
+  /// To fill it, for instance from a file of the `peft` package.
   [[nodiscard]] tensor::Tensor<float>& prefix() noexcept { return prefix_; }
 
   /// As the model's, behind the prefix.
@@ -76,6 +80,7 @@ public:
     return model_.log_probabilities(batch, targets, at, runtime, past(at, runtime));
   }
 
+  /// As the model's, behind the prefix.
   template <random::Perturbation P>
   [[nodiscard]] std::vector<std::int32_t>
   likeliest_words(CausalBatch const& batch, std::span<std::size_t const> rows, random::Perturbed<P> const& at,
@@ -98,6 +103,7 @@ public:
     cache.commit(prefix_.rows());
     return cache;
   }
+  /// As the model's. `cache` must come from this object's make_cache: there the prefix stands.
   [[nodiscard]] Lanes<float> read(KeyValueCache& cache, std::span<std::int32_t const> ids,
                                   Runtime& runtime) const {
     return model_.read(cache, ids, runtime);
@@ -109,6 +115,7 @@ public:
     model_.for_each_tensor(f);
     f(prefix_);
   }
+  /// The same for tensors that are only read.
   template <class F>
   void for_each_tensor(F&& f) const {
     model_.for_each_tensor(f);

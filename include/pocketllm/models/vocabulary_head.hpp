@@ -26,8 +26,8 @@ namespace pocketllm::models {
 
 /// The sum of exp(score - top) over the scores seen so far, and the largest of them.
 struct RunningSum {
-  float top = -std::numeric_limits<float>::infinity();
-  double sum = 0.0;
+  float top = -std::numeric_limits<float>::infinity(); ///< the largest score; minus infinity before the first
+  double sum = 0.0;                                    ///< of exp(score - top)
 
   /// ln of the sum of exp(score)
   [[nodiscard]] double log() const noexcept { return static_cast<double>(top) + std::log(sum); }

@@ -20,13 +20,13 @@ namespace pocketllm::text {
 
 /// A token that is found in the text as it stands; the members are those of the Hugging Face files.
 struct AddedToken {
-  std::int32_t id = 0;
-  std::string content;
+  std::int32_t id = 0;      ///< in the vocabulary
+  std::string content;      ///< the text that stands for it, in UTF-8
   bool single_word = false; ///< only where no letter, number or underscore touches it
   bool lstrip = false;      ///< takes the white space on its left with it
   bool rstrip = false;      ///< takes the white space on its right with it
   bool normalized = false;  ///< looked for after those that are not normalized
-  bool special = true;
+  bool special = true;      ///< decoding with `skip_special` leaves it out
 };
 
 /// Cuts a text at added tokens: from left to right, the longest where several match.
@@ -34,6 +34,7 @@ class AddedTokenSplitter {
 public:
   AddedTokenSplitter() = default;
 
+  /// Tokens without content are left out: they would stand everywhere.
   explicit AddedTokenSplitter(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
     std::erase_if(tokens_, [](AddedToken const& token) { return token.content.empty(); });
     std::stable_sort(tokens_.begin(), tokens_.end(), [](AddedToken const& a, AddedToken const& b) {
@@ -45,6 +46,7 @@ public:
     }
   }
 
+  /// The longest first; those of equal length in the order given.
   [[nodiscard]] std::vector<AddedToken> const& tokens() const noexcept { return tokens_; }
 
   /// Calls `on_text(begin, end)` and `on_token(id, end)` for the parts of `text` (valid UTF-8), in order.

@@ -29,17 +29,17 @@ enum class BertClass : std::uint8_t {
 
 /// Which of the steps are taken; the members are those of the Hugging Face files.
 struct BertNormalizer {
-  bool clean_text = true;
-  bool handle_chinese_chars = true;
-  bool strip_accents = true;
-  bool lowercase = true;
+  bool clean_text = true;           ///< control characters go away, white space becomes spaces
+  bool handle_chinese_chars = true; ///< a space on each side of an ideograph
+  bool strip_accents = true;        ///< characters are decomposed (NFD) and lose their non-spacing marks
+  bool lowercase = true;            ///< each character to its lower-case form, in every language
 };
 
 /// A character of a normalised text, and the offset in bytes in the original at which what it stands for
 /// ends.
 struct NormalCharacter {
-  char32_t value = 0;
-  std::size_t end = 0;
+  char32_t value = 0;  ///< code point
+  std::size_t end = 0; ///< bytes from the beginning of the original
 };
 
 namespace detail {

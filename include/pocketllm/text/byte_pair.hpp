@@ -31,8 +31,8 @@ struct BytePairParts {
   std::optional<std::int32_t> unknown;  ///< for bytes without a token; without it they are left out
   bool add_prefix_space = false;        ///< a text begins with a space whether written or not
   bool ignore_merges = false;           ///< a word that is a token is that token, whatever the merges say
-  SpecialTokens special_tokens;
-  Framing framing;
+  SpecialTokens special_tokens;         ///< their roles; those to be found in texts are added tokens too
+  Framing framing;                      ///< of encode_framed
 };
 
 /// Byte-level BPE (Radford et al. 2019). Invalid UTF-8 in a text reads as U+FFFD, as in Python after
@@ -115,9 +115,13 @@ public:
     return vocabulary_.find_spelling(token);
   }
 
+  /// Number of tokens, added ones among them; ids are below it.
   [[nodiscard]] std::size_t vocabulary_size() const noexcept { return vocabulary_.size(); }
+  /// Those that the files name, or that are there under the usual names.
   [[nodiscard]] SpecialTokens const& special_tokens() const noexcept { return special_tokens_; }
+  /// What encode_framed puts around texts.
   [[nodiscard]] Framing const& framing() const noexcept { return framing_; }
+  /// The tokens that are found in texts as they stand, the longest first.
   [[nodiscard]] std::vector<AddedToken> const& added_tokens() const noexcept {
     return added_tokens_.tokens();
   }

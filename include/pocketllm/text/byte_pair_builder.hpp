@@ -24,8 +24,8 @@ namespace pocketllm::text {
 /// throws `Error` with a message that begins with `where`, the file (and line) it is about.
 class BytePairBuilder : public VocabularyBuilder {
 public:
-  bool add_prefix_space = false;
-  bool ignore_merges = false;
+  bool add_prefix_space = false; ///< as of BytePairParts; of the pre-tokenizer or tokenizer_config.json
+  bool ignore_merges = false;    ///< as of BytePairParts; a member of tokenizer.json's model
 
   /// As for any vocabulary; this one must spell the space in GPT-2's way.
   void read_vocabulary(Json const& vocabulary, std::string_view where) {

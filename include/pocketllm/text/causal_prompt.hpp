@@ -36,8 +36,8 @@ inline void require_no_mask(PromptTemplate const& prompt, std::string_view sourc
 /// A prompt with its framing, and what each of several candidates adds: prompt and candidate together are the
 /// ids of both texts written one behind the other.
 struct JoinedPrompt {
-  std::vector<std::int32_t> prompt;
-  std::vector<std::vector<std::int32_t>> candidates;
+  std::vector<std::int32_t> prompt;                  ///< ids that all candidates continue, with framing
+  std::vector<std::vector<std::int32_t>> candidates; ///< what each adds, in the order given; one id at least
 };
 
 /// The ids of `text` followed by each of `candidates`. What all of them, and the text alone, have in common

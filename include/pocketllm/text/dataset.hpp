@@ -20,17 +20,17 @@ namespace pocketllm::text {
 /// One text, or several that belong together, and what class they are of.
 struct Example {
   std::vector<std::string> fields; ///< one for each text column
-  std::string label;
-  std::size_t class_index = 0; ///< of the label among the data set's classes
+  std::string label;               ///< as the file writes it
+  std::size_t class_index = 0;     ///< of the label among the data set's classes
 };
 
 /// Which columns of a file are meant, and the classes.
 struct DatasetOptions {
-  std::vector<std::string> text_columns;
-  std::string label_column;
+  std::vector<std::string> text_columns; ///< names, or "#0" and so on where there are none
+  std::string label_column;              ///< in the same way
   /// The labels that may occur, in the order of the class indices. Empty: as found, in order of appearance.
   std::vector<std::string> classes = {};
-  TableOptions table = {};
+  TableOptions table = {}; ///< how the file is read
 };
 
 /// Labelled texts.
@@ -38,8 +38,9 @@ struct Dataset {
   std::string name;                     ///< the file, for messages
   std::vector<std::string> field_names; ///< the text columns
   std::vector<std::string> classes;     ///< labels by class index
-  std::vector<Example> examples;
+  std::vector<Example> examples;        ///< in the order of the file
 
+  /// Number of examples.
   [[nodiscard]] std::size_t size() const noexcept { return examples.size(); }
 
   /// The class index of each example.

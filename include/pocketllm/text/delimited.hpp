@@ -14,13 +14,14 @@ namespace pocketllm::text {
 
 /// The cells of one record, and the line of the file (from 1) on which it begins.
 struct Record {
-  std::size_t line = 0;
-  std::vector<std::string> cells;
+  std::size_t line = 0;           ///< from 1; a cell may go on over further lines
+  std::vector<std::string> cells; ///< without quotation marks and separators
 };
 
 /// Lines of a text without their ends, LF or CRLF. Empty lines are left out.
 class LineReader {
 public:
+  /// `bytes` must outlive the reader and the lines it gives.
   explicit LineReader(std::string_view bytes) : rest_(bytes) {}
 
   /// The next line that is not empty; false when there is none.
@@ -52,6 +53,7 @@ private:
 /// text may hold quotation marks as it pleases, but neither tabs nor line ends.
 class TsvReader {
 public:
+  /// `bytes` must outlive the reader; the name is not needed, since no line is wrong.
   TsvReader(std::string_view bytes, std::string_view /*name*/) : lines_(bytes) {}
 
   /// The next record; false at the end.

@@ -18,6 +18,7 @@
 
 namespace pocketllm::text {
 
+/// With its members in the order of their names.
 using Json = nlohmann::json;
 
 /// The bytes of a file. Throws `Error` if it cannot be read.

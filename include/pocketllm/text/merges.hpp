@@ -12,9 +12,9 @@ namespace pocketllm::text {
 
 /// Tokens `left` and `right`, side by side, become token `result`.
 struct Merge {
-  std::int32_t left = 0;
-  std::int32_t right = 0;
-  std::int32_t result = 0;
+  std::int32_t left = 0;   ///< id of the token in front
+  std::int32_t right = 0;  ///< id of the one behind it
+  std::int32_t result = 0; ///< id of the two in one
 };
 
 /// Finds the rank and result of a pair of tokens: an open-addressing table, half empty.
@@ -22,10 +22,10 @@ class MergeTable {
 public:
   /// A pair of tokens that becomes one.
   struct Entry {
-    std::int32_t left = -1; ///< -1: empty slot
-    std::int32_t right = -1;
-    std::uint32_t rank = 0; ///< the smaller, the earlier it is applied
-    std::int32_t result = 0;
+    std::int32_t left = -1;  ///< -1: empty slot
+    std::int32_t right = -1; ///< of no meaning in an empty slot
+    std::uint32_t rank = 0;  ///< the smaller, the earlier it is applied
+    std::int32_t result = 0; ///< id of the token that both become
   };
 
   MergeTable() = default;
@@ -72,6 +72,7 @@ class WordMerger {
 public:
   /// Puts a word's first symbols in: `add` each, with the offset of its end, then `run`.
   void clear() noexcept { symbols_.clear(); }
+  /// Appends a symbol. `end` is passed on to `emit` as it is: a merged symbol has that of its last one.
   void add(std::int32_t id, std::size_t end) { symbols_.push_back({id, 0, 0, end}); }
 
   /// Merges all that can be merged and calls `emit(id, end)` for what is left, in order.

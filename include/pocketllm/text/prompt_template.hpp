@@ -24,14 +24,14 @@ namespace pocketllm::text {
 
 /// The value of one field of a template.
 struct Field {
-  std::string_view name;
-  std::string_view value;
+  std::string_view name;  ///< without braces
+  std::string_view value; ///< the text that takes the place of `{name}`
 };
 
 /// A rendered prompt: ids with framing, and where the masks of the template are among them.
 struct Prompt {
-  std::vector<std::int32_t> ids;
-  std::vector<std::size_t> mask_positions;
+  std::vector<std::int32_t> ids;           ///< framing included
+  std::vector<std::size_t> mask_positions; ///< indices into `ids`, ascending
 };
 
 /// Whether a template must contain `{mask}`.
@@ -64,6 +64,7 @@ public:
   /// Names of the fields, each once, in the order in which they first come.
   [[nodiscard]] std::vector<std::string> const& field_names() const noexcept { return field_names_; }
 
+  /// How many times `{mask}` occurs.
   [[nodiscard]] std::size_t mask_count() const noexcept {
     return static_cast<std::size_t>(std::count_if(pieces_.begin(), pieces_.end(), is_mask));
   }
@@ -86,6 +87,7 @@ public:
     return place_masks(tokenizer, fill(fitting_values(tokenizer, fields, max_tokens), mask_text(tokenizer)));
   }
 
+  /// The same with the fields written in the call: `render(tokenizer, {{"text", x}}, 128)`.
   template <Tokenizer T>
   [[nodiscard]] Prompt render(T const& tokenizer, std::initializer_list<Field> fields,
                               std::size_t max_tokens) const {

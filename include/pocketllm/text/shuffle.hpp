@@ -19,6 +19,7 @@ namespace pocketllm::text {
 /// SplitMix64 as a stream: split_mix(seed, 0), split_mix(seed, 1), ...
 class SplitMix64 {
 public:
+  /// Begins with output 0.
   constexpr explicit SplitMix64(std::uint64_t seed) noexcept : seed_(seed) {}
 
   /// The next 64 bits.

@@ -30,7 +30,7 @@ enum class TableFormat { automatic, tsv, csv, json_lines };
 
 /// Which columns of a table are read.
 struct TableOptions {
-  TableFormat format = TableFormat::automatic;
+  TableFormat format = TableFormat::automatic; ///< to be given where the extension does not tell it
   /// Whether the first line of a TSV or CSV file names the columns. Unset: it does, unless every column asked
   /// for is a number such as "#0".
   std::optional<bool> header = std::nullopt;

@@ -27,14 +27,18 @@ struct SpecialTokens {
 /// The ids that go around a text, or around and between a pair of texts, before a model sees them:
 /// RoBERTa's `<s> x </s>` and `<s> a </s></s> b </s>`, OPT's `</s> x`.
 struct Framing {
-  std::vector<std::int32_t> before, after;
-  std::vector<std::int32_t> pair_before, pair_between, pair_after;
+  std::vector<std::int32_t> before,      ///< begins a single text
+      after;                             ///< ends it
+  std::vector<std::int32_t> pair_before, ///< begins a pair
+      pair_between,                      ///< parts its two texts; of token type 0
+      pair_after;                        ///< ends it; of second_type
   std::int32_t second_type = 0; ///< token type of a pair's second text and of what comes after it; 1 for BERT
 };
 
 /// Ids with the type of each.
 struct FramedText {
-  std::vector<std::int32_t> ids, types;
+  std::vector<std::int32_t> ids, ///< of the text and of what goes around it
+      types;                     ///< token types, as many: 0, or Framing::second_type
 };
 
 /// The ids of a text with what goes around them.

@@ -24,19 +24,21 @@ namespace pocketllm::text {
 /// says so.
 struct NamedToken {
   std::optional<std::int32_t> SpecialTokens::*role = nullptr; ///< null for additional special tokens
-  AddedToken token;
+  AddedToken token;                                           ///< without its id, which the vocabulary knows
   bool has_flags = false; ///< the file gives an object with lstrip and so on, not just the content
   std::string where;      ///< the file and the member
 };
 
 /// The four files, each of which may be missing.
 struct TokenizerConfig {
-  std::string tokenizer_class; ///< without a final "Fast"; empty if not given
-  std::string model_type;      ///< of config.json; empty if not given
-  std::optional<bool> add_prefix_space;
-  std::optional<bool> add_bos_token;
-  std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars; ///< of BERT
-  std::vector<NamedToken> named_tokens;
+  std::string tokenizer_class;          ///< without a final "Fast"; empty if not given
+  std::string model_type;               ///< of config.json; empty if not given
+  std::optional<bool> add_prefix_space; ///< of tokenizer_config.json, as all flags here
+  std::optional<bool> add_bos_token;    ///< tells OPT from GPT-2 where a GPT2Tokenizer is named
+  std::optional<bool> do_lower_case,    ///< of BERT, as the next two; see BertNormalizer
+      strip_accents,                    ///< as do_lower_case if not given
+      tokenize_chinese_chars;           ///< BertNormalizer::handle_chinese_chars
+  std::vector<NamedToken> named_tokens; ///< each role once, and additional special tokens
   std::vector<std::pair<AddedToken, std::string>> tokens_with_ids; ///< and the file that lists them
 };
 

@@ -14,7 +14,7 @@ namespace pocketllm::text {
 /// that something else cuts short (Unicode 3.9, "maximal subpart").
 struct Utf8Sequence {
   std::size_t length = 1; ///< bytes
-  bool valid = false;
+  bool valid = false;     ///< whether they are a whole code point
 };
 
 /// Looks at the bytes from `at` on; `at` is less than the size of `text`. Overlong forms, surrogates and
@@ -88,8 +88,8 @@ struct Utf8Sequence {
 
 /// One code point and the bytes it takes.
 struct CodePoint {
-  char32_t value = 0;
-  std::size_t length = 1;
+  char32_t value = 0;     ///< at most U+10FFFF
+  std::size_t length = 1; ///< bytes, 1 to 4
 };
 
 /// The code point that begins at `at`. `text` must be valid UTF-8 and `at` the first byte of a code point.

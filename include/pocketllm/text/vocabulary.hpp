@@ -19,8 +19,8 @@ namespace pocketllm::text {
 /// One token: its bytes, and whether the file writes them as they are (added tokens such as `<mask>`) or in
 /// GPT-2's byte spelling.
 struct TokenText {
-  std::string bytes;
-  bool literal = false;
+  std::string bytes;    ///< that it stands for in a text
+  bool literal = false; ///< written as they are
 };
 
 /// Tokens by id, 0 to size()-1, and the id of a token. Bytes lie one after another in a single string, and
@@ -50,6 +50,7 @@ public:
     }
   }
 
+  /// Number of tokens, added ones among them.
   [[nodiscard]] std::size_t size() const noexcept { return ends_.size(); }
 
   /// The bytes that token `id` (in range) stands for.

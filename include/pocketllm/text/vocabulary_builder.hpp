@@ -24,8 +24,8 @@ namespace pocketllm::text {
 /// begins with `where`, the file (and line) it is about.
 class VocabularyBuilder {
 public:
-  SpecialTokens special_tokens;
-  Framing framing;
+  SpecialTokens special_tokens; ///< roles known so far
+  Framing framing;              ///< of the tokenizer to be
 
   /// Takes the object {token: id} of vocab.json or of tokenizer.json's model.
   void read_vocabulary(Json const& vocabulary, std::string_view where) {
@@ -72,6 +72,7 @@ public:
     }
   }
 
+  /// Id of a token, added or not, as the files write it; none when there is no such token so far.
   [[nodiscard]] std::optional<std::int32_t> find(std::string_view token) const {
     auto const found = ids_.find(std::string(token));
     return found == ids_.end() ? std::nullopt : std::optional(found->second);
@@ -111,6 +112,7 @@ protected:
     return spellings;
   }
 
+  /// Those of `add_token` and `add_special`, each content once, in the order in which they first came.
   [[nodiscard]] std::vector<AddedToken> const& added_tokens() const noexcept { return added_tokens_; }
 
 private:

@@ -29,9 +29,9 @@ struct WordPieceParts {
   std::string prefix = "##";            ///< of a piece that continues a word
   std::size_t longest_word = 100;       ///< in characters; a longer one is unknown
   bool cleanup = true;                  ///< decode takes the space before punctuation away
-  BertNormalizer normalizer;
-  SpecialTokens special_tokens;
-  Framing framing;
+  BertNormalizer normalizer;            ///< steps before a text is cut into words
+  SpecialTokens special_tokens;         ///< their roles; those to be found in texts are added tokens too
+  Framing framing;                      ///< of encode_framed
 };
 
 /// WordPiece (Wu et al., arXiv 1609.08144) with the greedy choice of BERT. Invalid UTF-8 in a text reads as
@@ -112,9 +112,13 @@ public:
     return id < 0 ? std::nullopt : std::optional(id);
   }
 
+  /// Number of tokens, added ones among them; ids are below it.
   [[nodiscard]] std::size_t vocabulary_size() const noexcept { return vocabulary_.size(); }
+  /// Those that the files name, or that are there under the usual names.
   [[nodiscard]] SpecialTokens const& special_tokens() const noexcept { return parts_.special_tokens; }
+  /// What encode_framed puts around texts.
   [[nodiscard]] Framing const& framing() const noexcept { return parts_.framing; }
+  /// The steps that a text takes before it is cut into words.
   [[nodiscard]] BertNormalizer const& normalizer() const noexcept { return parts_.normalizer; }
 
 private:

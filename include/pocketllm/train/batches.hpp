@@ -17,8 +17,8 @@ namespace pocketllm::train {
 
 /// How examples are put into batches.
 struct BatchOptions {
-  std::size_t batch_size = 16;
-  std::uint64_t seed = 0;
+  std::size_t batch_size = 16; ///< examples; of a micro-batch where there are several
+  std::uint64_t seed = 0;      ///< each epoch has an order of its own from it
   /// Whether the examples of a batch are of similar length. It pays where batches are padded to their longest
   /// sequence. models::Batch holds no padding, so there it saves nothing over an epoch and has a price:
   /// larger activations in the batches of the longest examples and, where length tells the class, batches of
@@ -72,6 +72,7 @@ public:
     return batch_;
   }
 
+  /// As given to the constructor.
   [[nodiscard]] BatchOptions const& options() const noexcept { return options_; }
   /// Number of examples.
   [[nodiscard]] std::size_t size() const noexcept { return lengths_.size(); }

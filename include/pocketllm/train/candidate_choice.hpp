@@ -29,16 +29,16 @@ class CandidateChoice {
 public:
   /// A prompt and what may follow it.
   struct Example {
-    std::vector<std::int32_t> ids; ///< the prompt
-    std::vector<std::vector<std::int32_t>> candidates;
-    std::size_t label = 0; ///< index of the right candidate
+    std::vector<std::int32_t> ids;                     ///< the prompt
+    std::vector<std::vector<std::int32_t>> candidates; ///< what each adds to it, by class; one id at least
+    std::size_t label = 0;                             ///< index of the right candidate
   };
   /// Some examples, ready for the model.
   struct Batch {
-    models::CausalBatch tokens;
-    std::vector<models::Target> targets;
-    std::vector<std::size_t> ends; ///< targets up to and with each candidate's, example after example
-    std::vector<std::size_t> labels;
+    models::CausalBatch tokens;          ///< each prompt, and behind it its candidates without their last ids
+    std::vector<models::Target> targets; ///< all ids of all candidates, example after example
+    std::vector<std::size_t> ends;       ///< targets up to and with each candidate's, example after example
+    std::vector<std::size_t> labels;     ///< of the right candidates, by example
   };
 
   /// `prompt` and `candidates` are templates without {mask}: "{text} It was" and " terrible", " great". A
@@ -72,9 +72,12 @@ public:
     return {std::move(joined.prompt), std::move(joined.candidates), label};
   }
 
+  /// The template of the prompts.
   [[nodiscard]] text::PromptTemplate const& prompt() const noexcept { return prompt_; }
+  /// Number of candidates, of which each stands for a class.
   [[nodiscard]] std::size_t classes() const noexcept { return candidates_.size(); }
 
+  /// Those of `examples` with the numbers `indices`, in the order of these.
   [[nodiscard]] Batch batch(std::span<Example const> examples, std::span<std::size_t const> indices) const {
     Batch batch;
     for (std::size_t const index : indices) {

@@ -107,7 +107,9 @@ public:
         text::without_last_space(question_.fill(*tokenizer_, fields, max_tokens_ - answer_tokens)));
   }
 
+  /// The template of the questions.
   [[nodiscard]] text::PromptTemplate const& question() const noexcept { return question_; }
+  /// The template of the answers.
   [[nodiscard]] text::PromptTemplate const& answer() const noexcept { return answer_; }
 
 private:

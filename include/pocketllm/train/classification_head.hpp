@@ -32,13 +32,14 @@ class ClassificationHead {
 public:
   /// The tokens of a text or a pair of texts.
   struct Example {
-    std::vector<std::int32_t> ids, types;
-    std::size_t label = 0; ///< index of the class
+    std::vector<std::int32_t> ids, ///< with framing
+        types;                     ///< token types, one for each id
+    std::size_t label = 0;         ///< index of the class
   };
   /// Some examples, ready for the model.
   struct Batch {
-    models::Batch tokens;
-    std::vector<std::size_t> labels;
+    models::Batch tokens;            ///< a sequence for each example, with token types
+    std::vector<std::size_t> labels; ///< class indices, one for each example
   };
 
   /// Throws Error for fewer than two classes.
@@ -54,8 +55,10 @@ public:
     return {std::move(framed.ids), std::move(framed.types), label};
   }
 
+  /// Number of scores that the model must give a text.
   [[nodiscard]] std::size_t classes() const noexcept { return classes_; }
 
+  /// Those of `examples` with the numbers `indices`, in the order of these.
   [[nodiscard]] Batch batch(std::span<Example const> examples, std::span<std::size_t const> indices) const {
     Batch batch;
     for (std::size_t const index : indices) {

@@ -17,7 +17,7 @@ namespace pocketllm::train {
 
 /// Answers in the order of the examples.
 struct Evaluation {
-  std::vector<std::size_t> labels;
+  std::vector<std::size_t> labels;      ///< the right classes
   std::vector<std::size_t> predictions; ///< the class of the highest score, the first of equal ones
   std::vector<float> scores;            ///< [examples, classes], before softmax
   double loss = 0.0;                    ///< mean cross-entropy

@@ -26,14 +26,17 @@ namespace pocketllm::train {
 
 /// Vectors [examples, width] and the class of each.
 struct Features {
-  std::size_t width = 0;
-  std::vector<float> values;
-  std::vector<std::size_t> labels;
+  std::size_t width = 0;           ///< numbers of a vector
+  std::vector<float> values;       ///< [examples, width]
+  std::vector<std::size_t> labels; ///< class indices
 
+  /// Number of examples.
   [[nodiscard]] std::size_t size() const noexcept { return labels.size(); }
+  /// The vector of example i, to be written to.
   [[nodiscard]] std::span<float> row(std::size_t i) noexcept {
     return std::span(values).subspan(i * width, width);
   }
+  /// The vector of example i.
   [[nodiscard]] std::span<float const> row(std::size_t i) const noexcept {
     return std::span(values).subspan(i * width, width);
   }
@@ -65,8 +68,10 @@ template <class Objective, class Model>
 /// Mean and deviation of each number of a vector over all examples; x = (x - mean) / deviation makes features
 /// of equal size, without which a step along random directions would have to suit the largest.
 struct Standardization {
-  std::vector<float> mean, deviation;
+  std::vector<float> mean, ///< [width]
+      deviation;           ///< [width]; each at least a tenth of their root mean square
 
+  /// Throws Error when there are no examples.
   explicit Standardization(Features const& features) : mean(features.width), deviation(features.width) {
     require(features.size() > 0, "there are no examples to make features of");
     std::vector<double> sum(features.width), squares(features.width);
@@ -92,6 +97,7 @@ struct Standardization {
     }
   }
 
+  /// Standardises features of the same width in place: those measured, or of other texts.
   void apply(Features& features) const {
     for (std::size_t i = 0; i < features.size(); ++i) {
       for (std::size_t k = 0; k < features.width; ++k) {
@@ -104,6 +110,7 @@ struct Standardization {
 /// A model of nothing but the layer on top: score = W x + b, W [classes, width].
 class LinearClassifier {
 public:
+  /// All weights are 0.
   LinearClassifier(std::size_t classes, std::size_t width) : layer("classifier", classes, width) {
     layer.weight.allocate();
     layer.bias.allocate();
@@ -111,7 +118,7 @@ public:
     std::fill_n(layer.bias.mutable_data(), layer.bias.size(), 0.0F);
   }
 
-  layers::Linear<float> layer;
+  layers::Linear<float> layer; ///< "classifier.weight" [classes, width] and "classifier.bias" [classes]
 
   /// Scores [lanes, rows, classes] of the rows of X [1, rows, width].
   template <random::Perturbation P>
@@ -133,10 +140,12 @@ public:
     std::copy_n(layer.bias.data(), layer.bias.size(), other.bias.mutable_data());
   }
 
+  /// Calls f(tensor) for weight and bias.
   template <class F>
   void for_each_tensor(F&& f) {
     layers::Linear<float>::visit(layer, f);
   }
+  /// The same for tensors that are only read.
   template <class F>
   void for_each_tensor(F&& f) const {
     layers::Linear<float>::visit(layer, f);
@@ -148,16 +157,17 @@ class FeatureClassification {
 public:
   /// The vector of a text.
   struct Example {
-    std::span<float const> values;
-    std::size_t label = 0;
+    std::span<float const> values; ///< [width]; must outlive it
+    std::size_t label = 0;         ///< class index
   };
   /// Some vectors, row by row.
   struct Batch {
-    std::size_t width = 0;
-    std::vector<float> values; ///< [examples, width]
-    std::vector<std::size_t> labels;
+    std::size_t width = 0;           ///< numbers of a vector
+    std::vector<float> values;       ///< [examples, width]
+    std::vector<std::size_t> labels; ///< class indices
   };
 
+  /// Those of `examples` with the numbers `indices`, in the order of these.
   [[nodiscard]] Batch batch(std::span<Example const> examples, std::span<std::size_t const> indices) const {
     Batch batch;
     for (std::size_t const index : indices) {
@@ -168,6 +178,7 @@ public:
     return batch;
   }
 
+  /// The mean cross-entropy at each point.
   template <random::Perturbation P>
   [[nodiscard]] std::vector<float> operator()(LinearClassifier const& model, Batch const& batch,
                                               random::Perturbed<P> const& at, Runtime& runtime) const {

@@ -29,6 +29,7 @@ namespace pocketllm::train {
 /// to fetch again, so that a budget may be larger than the memory there is.
 class BottomCache {
 public:
+  /// In memory, which is taken as examples come. 0 keeps nothing.
   explicit BottomCache(std::size_t budget_bytes) : budget_(budget_bytes) {}
 
   /// In a file without a name in `directory`, which takes all of the budget at once. Throws Error if that
@@ -76,6 +77,7 @@ public:
     ++examples_;
   }
 
+  /// Bytes that the states may take; 0 for none.
   [[nodiscard]] std::size_t budget() const noexcept { return budget_; }
   /// Bytes of all states that are kept.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
@@ -110,17 +112,20 @@ static_assert(!TakesBottom<BottomCache, int>);
 template <class Inner>
 class OnFrozenBottom {
 public:
+  /// The inner objective's.
   using Example = typename Inner::Example;
   /// Some examples and which of the data set they are.
   struct Batch : Inner::Batch {
-    std::vector<std::size_t> examples = {};
-    std::vector<std::size_t> first = {};   ///< the row of each example's first token, and the end
-    std::vector<std::size_t> missing = {}; ///< places in the batch of those that the cache does not have
-    typename Inner::Batch rest = {};       ///< a batch of them
+    std::vector<std::size_t> examples = {}; ///< their indices in the data set; empty where the budget is 0
+    std::vector<std::size_t> first = {};    ///< the row of each example's first token, and the end
+    std::vector<std::size_t> missing = {};  ///< places in the batch of those that the cache does not have
+    typename Inner::Batch rest = {};        ///< a batch of them
   };
 
+  /// Both are kept by reference.
   OnFrozenBottom(Inner const& inner, BottomCache& cache) : inner_(&inner), cache_(&cache) {}
 
+  /// The inner objective's batch, and what the cache lacks of it now.
   [[nodiscard]] Batch batch(std::span<Example const> examples, std::span<std::size_t const> indices) const {
     Batch batch{inner_->batch(examples, indices)};
     if (cache_->budget() == 0) {
@@ -141,6 +146,7 @@ public:
     return batch;
   }
 
+  /// As the inner objective's, where that has classes.
   [[nodiscard]] std::size_t classes() const noexcept { return inner_->classes(); }
 
   /// As the inner objective's.

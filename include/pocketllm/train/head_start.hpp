@@ -129,11 +129,11 @@ namespace detail {
 
 /// How a head is trained on features. The rate suits standardised features: it falls linearly to zero.
 struct HeadTraining {
-  std::uint64_t steps = 3000;
-  float learning_rate = 1e-3F;
-  float epsilon = 1e-3F;
-  float weight_decay = 0.0F; ///< of the weights for standardised features
-  std::uint64_t seed = 0;
+  std::uint64_t steps = 3000;   ///< two forward passes of a batch each
+  float learning_rate = 1e-3F;  ///< of the first step
+  float epsilon = 1e-3F;        ///< distance of the two points from the weights
+  float weight_decay = 0.0F;    ///< of the weights for standardised features
+  std::uint64_t seed = 0;       ///< of directions and batches
   std::size_t batch_size = 256; ///< or all, where there are fewer
 };
 

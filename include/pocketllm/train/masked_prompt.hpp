@@ -37,15 +37,15 @@ class MaskedPrompt {
 public:
   /// A rendered example.
   struct Example {
-    std::vector<std::int32_t> ids;
-    std::size_t mask = 0;  ///< its place among the ids
-    std::size_t label = 0; ///< index of the class
+    std::vector<std::int32_t> ids; ///< with framing
+    std::size_t mask = 0;          ///< its place among the ids
+    std::size_t label = 0;         ///< index of the class
   };
   /// Some examples, ready for the model.
   struct Batch {
-    models::Batch tokens;
-    std::vector<std::size_t> masks; ///< row of each example's mask among all tokens
-    std::vector<std::size_t> labels;
+    models::Batch tokens;            ///< a sequence for each example
+    std::vector<std::size_t> masks;  ///< row of each example's mask among all tokens
+    std::vector<std::size_t> labels; ///< class indices, one for each example
   };
 
   /// `prompt` is a template with one {mask} (text/prompt_template.hpp); `words` holds a label word for each
@@ -72,11 +72,14 @@ public:
     return {std::move(prompt.ids), prompt.mask_positions.front(), label};
   }
 
+  /// The template of the prompts.
   [[nodiscard]] text::PromptTemplate const& prompt() const noexcept { return template_; }
+  /// Number of label words, one for each class.
   [[nodiscard]] std::size_t classes() const noexcept { return words_.size(); }
   /// Token ids of the label words, by class.
   [[nodiscard]] std::span<std::int32_t const> words() const noexcept { return words_; }
 
+  /// Those of `examples` with the numbers `indices`, in the order of these.
   [[nodiscard]] Batch batch(std::span<Example const> examples, std::span<std::size_t const> indices) const {
     Batch batch;
     for (std::size_t const index : indices) {

@@ -33,15 +33,15 @@ struct EvaluatedAtOnce {
 
 /// What a run takes in a storage.
 struct MemoryUse {
-  std::string storage;
+  std::string storage;         ///< one of those offered to fit_memory
   std::size_t weights = 0;     ///< bytes
   std::size_t activations = 0; ///< bytes; 0 where the weights do not fit, and this was not asked
-  EvaluatedAtOnce at_once;
+  EvaluatedAtOnce at_once;     ///< one of each where the storage does not fit
 };
 
 /// The outcome of fit_memory.
 struct MemoryPlan {
-  bool fits = false;
+  bool fits = false;              ///< otherwise all storages are among the refused
   MemoryUse use;                  ///< what is chosen, if something fits
   std::vector<MemoryUse> refused; ///< with one at once: the storages that do not fit, in their order
 };

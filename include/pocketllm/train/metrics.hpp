@@ -22,12 +22,12 @@ struct ClassMetrics {
 
 /// The figures of a classifier on labelled examples.
 struct Metrics {
-  std::size_t examples = 0;
-  double accuracy = 0.0;
+  std::size_t examples = 0; ///< of all classes
+  double accuracy = 0.0;    ///< share of them that was predicted as what it is, 0 to 1
   /// Mean of the F1 of all classes, each counting the same. A class that neither occurs nor is predicted
   /// counts with 0, as in scikit-learn's f1_score(average="macro", labels=all classes, zero_division=0).
   double macro_f1 = 0.0;
-  std::vector<ClassMetrics> classes;
+  std::vector<ClassMetrics> classes; ///< by class index
   /// [label, prediction], row-major: how many examples of a class were predicted as which.
   std::vector<std::size_t> confusion;
 };

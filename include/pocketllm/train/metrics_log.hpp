@@ -23,21 +23,22 @@ namespace pocketllm::train {
 
 /// One line of the log. What was not measured in this step stays empty.
 struct MetricsRow {
-  std::uint64_t step = 0;     ///< steps done
-  std::optional<double> loss; ///< of the training batch
-  std::optional<double> learning_rate;
-  std::optional<double> seconds;     ///< since the run began
-  std::optional<double> eval_loss;   ///< mean over the test examples
-  std::optional<double> accuracy;    ///< of the test examples, 0 to 1
-  std::optional<double> macro_f1;    ///< of the test examples, 0 to 1
-  std::optional<double> exact_match; ///< of the answers that were written to test questions, 0 to 1
-  std::optional<double> answer_f1;   ///< mean over the answers that were written to test questions, 0 to 1
+  std::uint64_t step = 0;              ///< steps done
+  std::optional<double> loss;          ///< of the training batch
+  std::optional<double> learning_rate; ///< of the last step
+  std::optional<double> seconds;       ///< since the run began
+  std::optional<double> eval_loss;     ///< mean over the test examples
+  std::optional<double> accuracy;      ///< of the test examples, 0 to 1
+  std::optional<double> macro_f1;      ///< of the test examples, 0 to 1
+  std::optional<double> exact_match;   ///< of the answers that were written to test questions, 0 to 1
+  std::optional<double> answer_f1;     ///< mean over the answers that were written to test questions, 0 to 1
 };
 
 /// Appends rows to a file, as CSV with a header (.csv) or as JSON lines (.jsonl), and flushes each, so that a
 /// run that is killed leaves all it did.
 class MetricsLog {
 public:
+  /// What becomes of a file that is there already.
   enum class Open {
     replace, ///< an existing file is emptied
     append   ///< rows go behind those of an existing file

@@ -42,6 +42,7 @@ public:
 /// default.
 class MpiTeam {
 public:
+  /// MPI must have begun: an MpiSession lives.
   explicit MpiTeam(MPI_Comm communicator = MPI_COMM_WORLD) : communicator_(communicator) {
     int rank = 0, size = 1;
     MPI_Comm_rank(communicator_, &rank);
@@ -50,7 +51,9 @@ public:
     size_ = static_cast<std::size_t>(size);
   }
 
+  /// The number of this process in the communicator, from 0.
   [[nodiscard]] std::size_t rank() const noexcept { return rank_; }
+  /// Number of processes.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   /// All numbers are gathered and summed up by every process in the same order: what MPI's own reduction
@@ -62,6 +65,7 @@ public:
     return all;
   }
 
+  /// Whether one of the processes asks; the same answer for all, which must all call it.
   [[nodiscard]] bool any(bool asks) const {
     int const mine = asks ? 1 : 0;
     int all = 0;

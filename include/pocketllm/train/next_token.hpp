@@ -39,8 +39,8 @@ static_assert(CausalLanguageModel<detail::CausalExample> && !CausalLanguageModel
 
 /// A text's tokens, of which those from `first` on are to be predicted; first >= 1.
 struct NextTokenExample {
-  std::vector<std::int32_t> ids;
-  std::size_t first = 1;
+  std::vector<std::int32_t> ids; ///< with framing
+  std::size_t first = 1;         ///< number of the first one to predict; those before are only read
 };
 
 /// Throws Error for an example, number `index` of some, without a token to predict.
@@ -53,12 +53,13 @@ inline void require_token_to_predict(NextTokenExample const& example, std::size_
 /// The mean of -ln p over all tokens to be predicted in a batch, each counting the same.
 class NextTokenLoss {
 public:
+  /// The same for all objectives that derive from this one.
   using Example = NextTokenExample;
   /// Some examples, ready for the model.
   struct Batch {
-    models::CausalBatch tokens;
-    std::vector<models::Target> targets;
-    std::vector<std::size_t> ends; ///< targets up to and with each example's
+    models::CausalBatch tokens;          ///< a sequence for each example, without its last token
+    std::vector<models::Target> targets; ///< the tokens to predict, example after example
+    std::vector<std::size_t> ends;       ///< targets up to and with each example's
   };
 
   /// Nothing is predicted from a text's last token, so it is not among the batch's. Throws Error for an

@@ -37,15 +37,17 @@ class PairSimilarity {
 public:
   /// The tokens of two texts, and how alike they are.
   struct Example {
-    std::vector<std::int32_t> ids, second; ///< of the two texts
-    float score = 0.0F;                    ///< from -1, the opposite, to 1, the same
+    std::vector<std::int32_t> ids, ///< of the first text, with framing
+        second;                    ///< of the second text, with framing
+    float score = 0.0F;            ///< from -1, the opposite, to 1, the same
   };
   /// Some pairs, ready for the model.
   struct Batch {
-    models::Batch tokens; ///< both texts of the first pair, then of the second
-    std::vector<float> scores;
+    models::Batch tokens;      ///< both texts of the first pair, then of the second
+    std::vector<float> scores; ///< of the examples; half as many as there are texts
   };
 
+  /// Texts are cut to `max_tokens` ids, framing included.
   PairSimilarity(Tokenizer const& tokenizer, std::size_t max_tokens)
       : tokenizer_(&tokenizer), max_tokens_(max_tokens) {}
 
@@ -56,6 +58,7 @@ public:
             text::encode_sentence(*tokenizer_, std::span(&second, 1), max_tokens_).ids, score};
   }
 
+  /// Those of `examples` with the numbers `indices`, in the order of these.
   [[nodiscard]] Batch batch(std::span<Example const> examples, std::span<std::size_t const> indices) const {
     Batch batch;
     for (std::size_t const index : indices) {

@@ -118,8 +118,9 @@ template <Part T>
 template <Part... T>
 struct Parts {};
 
-/// The library's own, which journals are replayed with.
+/// The library's own perturbations, which journals are replayed with.
 using Perturbations = Parts<random::Gaussian, random::Rademacher, random::LowRank>;
+/// The library's own update rules, which journals are replayed with.
 using UpdateRules = Parts<optimize::Sgd, optimize::Sign, optimize::Momentum, optimize::Adam>;
 
 /// Calls f(part) with the one of the parts that `json` describes. Throws Error that begins with `place` when

@@ -23,7 +23,9 @@
 
 namespace pocketllm::train {
 
+/// The file of the `peft` package that says which layers have terms, of which rank and scale.
 inline constexpr std::string_view adapter_config_file = "adapter_config.json";
+/// The file of the `peft` package that has the terms' tensors.
 inline constexpr std::string_view adapter_weights_file = "adapter_model.safetensors";
 
 /// What adapter_config.json says beside the terms.

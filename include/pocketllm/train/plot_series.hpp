@@ -15,8 +15,8 @@ namespace pocketllm::train {
 
 /// A value at a step. Values that are not finite are not drawn.
 struct PlotPoint {
-  double step = 0.0;
-  double value = 0.0;
+  double step = 0.0;  ///< on the horizontal axis
+  double value = 0.0; ///< a loss, or an accuracy from 0 to 1
 };
 
 namespace detail {

@@ -23,7 +23,7 @@ struct ProbeOptions {
   std::size_t directions = 8; ///< a batch; each visit to the weights evaluates 1 + 2 directions points
   std::size_t max_lanes = 0;  ///< points at once; 0 for all
   float distance = 1e-2F; ///< where the loss is measured: further out than a step's points, to see it curve
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 0; ///< direction k of batch b has output b * directions + k of SplitMix64
 };
 
 /// What a probe found along random directions z.

@@ -15,7 +15,10 @@ namespace pocketllm::train {
 
 /// What the display says, most important first. Parts that are not known are empty.
 struct ProgressText {
-  std::string steps, loss, speed, time;
+  std::string steps, ///< "50/500"
+      loss,          ///< "loss 0.5123"
+      speed,         ///< "9.2 steps/s", or "1.4 s/step" for slow ones
+      time;          ///< "48 s left", or "took 55 s" at the end
 
   /// As a line of a log: "50/500, loss 0.5123, 9.2 steps/s, 48 s left".
   [[nodiscard]] std::string in_words() const {

@@ -34,7 +34,8 @@ using ReplayProgress = std::function<void(double)>;
 
 /// Steps of a journal by their numbers: `first` and following, up to but without `end`.
 struct StepRange {
-  std::uint64_t first = 0;
+  std::uint64_t first = 0; ///< where there is no such step, the next one
+  /// As it is, it stands for all steps that there are.
   std::uint64_t end = std::numeric_limits<std::uint64_t>::max();
 };
 

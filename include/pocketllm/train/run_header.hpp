@@ -45,10 +45,12 @@ static_assert(!DescribedEstimator<random::Gaussian>);
 /// eight bytes, a range after its length.
 class ExamplesDigest {
 public:
+  /// A number: a label, say. Negative ones count as their 64-bit two's complement.
   template <std::integral T>
   void add(T number) {
     io::detail::append_little(bytes_, static_cast<std::uint64_t>(number));
   }
+  /// The ids of a text, say: their count and each of them.
   template <std::integral T>
   void add(std::vector<T> const& numbers) {
     add(numbers.size());
@@ -56,6 +58,7 @@ public:
       add(number);
     }
   }
+  /// `blake3:` and 64 hexadecimal digits, of all that was added so far.
   [[nodiscard]] std::string text() const { return io::digest_text(blake3(bytes_)); }
 
 private:

@@ -23,8 +23,8 @@ namespace pocketllm::train {
 
 /// A classifier's answers to a batch, at one point of the weights.
 struct Answers {
-  Lanes<float const> scores; ///< [1, examples, classes], before softmax
-  std::span<std::size_t const> labels;
+  Lanes<float const> scores;            ///< [1, examples, classes], before softmax
+  std::span<std::size_t const> labels;  ///< the right classes, by example
   std::vector<std::size_t> predictions; ///< the class of the highest score, the first of equal ones
 };
 
@@ -65,6 +65,7 @@ using LossFunction = std::function<float(Answers const&)>;
 template <class Base>
 class Scored : public Base {
 public:
+  /// `loss` must not be empty.
   Scored(Base base, LossFunction loss) : Base(std::move(base)), loss_(std::move(loss)) {}
 
   /// The loss of the batch at each point.

@@ -14,6 +14,7 @@ public:
   /// 0.95 averages over about 1 / (1 - 0.95) = 20 values.
   explicit ExponentialMean(double decay = 0.95) noexcept : decay_(decay) {}
 
+  /// Takes the next value; one that is not finite changes nothing.
   void add(double value) noexcept {
     if (std::isfinite(value)) {
       sum_ = decay_ * sum_ + (1.0 - decay_) * value;

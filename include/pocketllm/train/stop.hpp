@@ -26,6 +26,7 @@ public:
     signal_.store(signal, std::memory_order_relaxed);
     requested_.store(true, std::memory_order_release);
   }
+  /// Whether anybody has asked; there is no way back.
   [[nodiscard]] bool requested() const noexcept { return requested_.load(std::memory_order_acquire); }
   /// The signal that asked, or 0.
   [[nodiscard]] int signal() const noexcept { return signal_.load(std::memory_order_relaxed); }
@@ -102,17 +103,22 @@ private:
 class StopCondition {
 public:
   StopCondition() = default;
+  /// Asks a flag, which must outlive it.
   StopCondition(StopFlag const& flag) noexcept : flag_(&flag) {}
   StopCondition(StopFlag&&) = delete;
 #if defined(__cpp_lib_jthread) // not in every libc++
+  /// Asks a token.
   StopCondition(std::stop_token token) noexcept : token_(std::move(token)) {}
+  /// Asks both; one that says stop is enough.
   StopCondition(StopFlag const& flag, std::stop_token token) noexcept
       : flag_(&flag), token_(std::move(token)) {}
 
+  /// Whether it is time to stop; false for ever when there is nothing to ask.
   [[nodiscard]] bool requested() const noexcept {
     return (flag_ != nullptr && flag_->requested()) || token_.stop_requested();
   }
 #else
+  /// Whether it is time to stop; false for ever when there is nothing to ask.
   [[nodiscard]] bool requested() const noexcept { return flag_ != nullptr && flag_->requested(); }
 #endif
 

@@ -24,12 +24,12 @@ namespace pocketllm::train {
 
 /// The curves of a training.
 struct TrainingPlot {
-  std::string title = "Training";
-  std::string subtitle = {};              ///< below the title, e.g. model and settings; may be empty
-  std::vector<PlotPoint> losses = {};     ///< of each step, on the left axis, with a smoothed line
-  std::vector<PlotPoint> accuracies = {}; ///< of evaluations, 0 to 1, on the right axis in percent
-  std::string loss_label = "loss";
-  std::string accuracy_label = "accuracy";
+  std::string title = "Training";          ///< above the plot, and what screen readers read
+  std::string subtitle = {};               ///< below the title, e.g. model and settings; may be empty
+  std::vector<PlotPoint> losses = {};      ///< of each step, on the left axis, with a smoothed line
+  std::vector<PlotPoint> accuracies = {};  ///< of evaluations, 0 to 1, on the right axis in percent
+  std::string loss_label = "loss";         ///< names the left axis and the line
+  std::string accuracy_label = "accuracy"; ///< names the right axis and the dots
 };
 
 namespace detail {

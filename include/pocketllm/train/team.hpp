@@ -23,11 +23,15 @@ concept Team = requires(T team, std::span<float const> mine, bool asks) {
 
 /// A team of one.
 struct Alone {
+  /// Always 0.
   [[nodiscard]] static std::size_t rank() noexcept { return 0; }
+  /// Always 1.
   [[nodiscard]] static std::size_t size() noexcept { return 1; }
+  /// A copy of `mine`.
   [[nodiscard]] static std::vector<float> gather(std::span<float const> mine) {
     return {mine.begin(), mine.end()};
   }
+  /// `asks` itself.
   [[nodiscard]] static bool any(bool asks) noexcept { return asks; }
 };
 

@@ -33,22 +33,23 @@ namespace pocketllm::train {
 
 /// What happened in one step.
 struct StepReport {
-  std::uint64_t step = 0;     ///< from 0
-  float loss = 0.0F;          ///< mean over the points of the step
-  float learning_rate = 0.0F; ///< as used
-  double seconds = 0.0;       ///< evaluation of the points and update
-  optimize::Gradient const& gradient;
+  std::uint64_t step = 0;             ///< from 0
+  float loss = 0.0F;                  ///< mean over the points of the step
+  float learning_rate = 0.0F;         ///< as used
+  double seconds = 0.0;               ///< evaluation of the points and update
+  optimize::Gradient const& gradient; ///< seed and slope of each direction; lives as long as the callback
 };
 
 /// How a run ended.
 struct Outcome {
+  /// Why it ended.
   enum class Reason : std::uint8_t {
     finished, ///< all steps done
     stopped,  ///< asked to stop, between two steps
     diverged, ///< a loss or a slope was not a finite number; the weights are those before that step
   };
-  Reason reason = Reason::finished;
-  std::uint64_t next_step = 0; ///< the step that a continued run would begin with
+  Reason reason = Reason::finished; ///< if not finished, next_step is the one that was not made
+  std::uint64_t next_step = 0;      ///< the step that a continued run would begin with
 };
 
 /// Called after every step; false asks to stop. May be empty.
@@ -66,8 +67,10 @@ template <class Model, class Objective, random::Perturbation P, optimize::Estima
 requires train::Objective<Objective, Model, P> && optimize::UpdateRule<U, Model, P>
 class Trainer {
 public:
+  /// The objective's.
   using Example = typename Objective::Example;
 
+  /// `order` makes `micro_batches` batches a step and member of the team. Throws Error when these are 0.
   Trainer(Model& model, Objective objective, std::span<Example const> examples, P perturbation, E estimator,
           U rule, optimize::Schedule schedule, BatchOrder order, Runtime& runtime,
           std::size_t micro_batches = 1, T team = {})

@@ -35,8 +35,10 @@ public:
   static constexpr std::size_t most =
       256; ///< tokens that it has at most: one that does not end costs them all
 
+  /// Knows of no answer yet: `add` the examples whose answers tell where to end.
   explicit AnswerForm(Tokenizer const& tokenizer) : tokenizer_(&tokenizer) {}
 
+  /// Takes the answers of some examples into account.
   void add(std::span<NextTokenExample const> examples) {
     for (NextTokenExample const& example : examples) {
       longest_ = std::max(longest_, example.ids.size() - example.first);
@@ -44,10 +46,11 @@ public:
     }
   }
 
-  /// The prompt of an example, and its answer as a text.
+  /// The prompt of an example: the ids before its answer.
   [[nodiscard]] static std::span<std::int32_t const> question(NextTokenExample const& example) {
     return std::span(example.ids).first(example.first);
   }
+  /// The answer of an example as a text, without an end-of-text token at its end.
   [[nodiscard]] std::string expected(NextTokenExample const& example) const {
     std::span<std::int32_t const> ids = std::span(example.ids).subspan(example.first);
     bool const ended = !ids.empty() && ids.back() == tokenizer_->special_tokens().eos;
@@ -60,6 +63,7 @@ public:
     return lines_ ? text : text.substr(0, text.find('\n'));
   }
 
+  /// Tokens that a written answer has at most: `more` than the longest, and no more than `most`.
   [[nodiscard]] std::size_t max_tokens() const noexcept { return std::min(longest_ + more, most); }
 
   /// How they are generated: greedily.
@@ -81,9 +85,10 @@ private:
 
 /// Written answers beside the expected ones, in the order of the examples.
 struct AnswerEvaluation {
-  std::vector<std::string> expected, written;
-  std::vector<AnswerMatch> matches;
-  AnswerMatch mean = {};
+  std::vector<std::string> expected, ///< the answers of the examples
+      written;                       ///< what the model has written
+  std::vector<AnswerMatch> matches;  ///< of each written answer
+  AnswerMatch mean = {};             ///< over the examples; 0 where there are none
 };
 
 /// Lets the model answer the questions of some examples, one after the other, with the weights as they are.
@@ -124,13 +129,15 @@ using AnswerScore = std::function<double(std::string_view written, std::string_v
 template <text::Tokenizer Tokenizer>
 class WrittenAnswers {
 public:
+  /// A question and its answer, of which the answer is what is predicted.
   using Example = NextTokenExample;
   /// Some examples with their answers as texts.
   struct Batch {
-    std::vector<Example> examples;
-    std::vector<std::string> expected;
+    std::vector<Example> examples;     ///< copies of those asked for
+    std::vector<std::string> expected; ///< their answers as texts
   };
 
+  /// `form` ends what is written: `add` the examples to it before. `score` must not be empty.
   WrittenAnswers(AnswerForm<Tokenizer> form, AnswerScore score)
       : form_(std::move(form)), score_(std::move(score)) {}
 
