@@ -157,6 +157,14 @@ TEST_CASE("attention of activations that do not belong together is an error") {
   CHECK_THROWS_AS(layers::attention(q.view(), q.view(), wide.view(), offsets, 3, runtime), Error);
   CHECK_THROWS_WITH_AS(layers::attention(q.view(), q.view(), q.view(), offsets, 5, runtime),
                        doctest::Contains("attention of 5 heads"), Error);
+  naive::Activations two(2, 3, 12, 0, 1);
+  CHECK_THROWS_WITH_AS(layers::attention(two.view(), q.view(), q.view(), offsets, 3, runtime),
+                       doctest::Contains("have 2, 1 and 1 lanes"), Error);
+  std::vector<std::size_t> const beyond{0, 4}, none;
+  CHECK_THROWS_WITH_AS(layers::attention(q.view(), q.view(), q.view(), beyond, 3, runtime),
+                       doctest::Contains("ends that lie beyond"), Error);
+  CHECK_THROWS_WITH_AS(layers::attention(q.view(), q.view(), q.view(), none, 3, runtime),
+                       doctest::Contains("with 0 and 0 ends"), Error);
 }
 
 TEST_CASE_TEMPLATE("softmax is the naive one for all lengths", A, POCKETLLM_TEST_WIDTHS) {

@@ -118,6 +118,8 @@ TEST_CASE("what makes no choice is refused") {
   CHECK(complaint("{text}", {"a", ""}) == "candidate \"\" is empty; give a text for each");
   CHECK(complaint("{text}", {"a", "b", "a"}) == "candidate \"a\" stands for two classes, which could not be "
                                                 "told apart; choose another for one of them");
+  CHECK(complaint("{text}", {"a", " a"}).starts_with("candidate \" a\" stands for two classes"));
+  CHECK(complaint("{text} ", {"a", " a"}) == "no error"); // of which one has two spaces before it
   CHECK(complaint("{text}{mask}", {"a", "b"}) ==
         "template \"{text}{mask}\": {mask} is for masked language models such as RoBERTa; this model "
         "continues the prompt, so write none");

@@ -224,9 +224,10 @@ TEST_CASE("a saved classifier is loaded again, with the names of its classes") {
     std::fill_n(model.class_layer().weight.mutable_data(), model.class_layer().weight.size(), 0.25F);
     bool const mean = pooling == models::Pooling::mean;
     test::TemporaryFolder folder;
-    io::save_classifier(model, folder.path() / "out", {source, {}},
-                        {mean ? "BertModel" : "BertForSequenceClassification", names, models::pooling_key,
-                         mean ? "mean" : ""});
+    io::ClassifierConfig const head{mean ? "BertModel" : "BertForSequenceClassification", names,
+                                    models::pooling_key, mean ? "mean" : ""};
+    io::save_classifier(model, folder.path() / "out/", {source, {}}, head);
+    io::save_classifier(model, folder.path() / "out/", {source, {}}, head); // in the place of another
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1); // nothing else is left
     io::Json const config = io::read_object(folder.path() / "out/config.json");
     CHECK(io::class_names(config) == names);
@@ -241,6 +242,17 @@ TEST_CASE("a saved classifier is loaded again, with the names of its classes") {
     auto const b = again.class_scores(batch, random::unperturbed(), runtime);
     CHECK(std::equal(a.row(0, 0), a.row(0, 0) + 3, b.row(0, 0)));
   }
+}
+
+TEST_CASE("two classes of one name are not saved") {
+  test::TemporaryFolder const folder;
+  std::vector<std::string> const names{"ham", "spam", "ham"};
+  Bert const model = models::with_class_head(headless(), 3, models::Pooling::mean);
+  CHECK_THROWS_WITH_AS(io::save_classifier(model, folder.path() / "out",
+                                           {golden::path_of("models/data/bert_headless"), {}},
+                                           {"BertModel", names, models::pooling_key, "mean"}),
+                       doctest::Contains("two classes are called \"ham\""), Error);
+  CHECK(std::filesystem::is_empty(folder.path()));
 }
 
 TEST_CASE("a model without a pooler cannot pool its first token") {

@@ -166,6 +166,8 @@ TEST_CASE("what is no adapter for the model is an error that says why") {
                        doctest::Contains("no LoRA terms"), Error);
   CHECK_THROWS_WITH_AS(layers::add_lora(model, {.targets = "*.q_proj,*.query"}),
                        doctest::Contains("\"*.query\""), Error);
+  CHECK_THROWS_WITH_AS(train::save_adapter(model, folder.path() / "none", {}), // no term of the other pattern
+                       doctest::Contains("no LoRA terms"), Error);
   CHECK_THROWS_WITH_AS(layers::add_lora(model, {.rank = 0}), doctest::Contains("rank 0"), Error);
   auto other = io::load<Opt<Lora<float>>>(golden::path_of("models/data/opt_bare"));
   CHECK_THROWS_AS(train::load_adapter(other, adapter), Error);

@@ -4,6 +4,7 @@
 
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/io/atomic_directory.hpp>
+#include <pocketllm/io/atomic_file.hpp>
 #include <pocketllm/io/save.hpp>
 
 #include <nlohmann/json.hpp>
@@ -37,6 +38,7 @@ namespace detail {
   auto config = nlohmann::ordered_json::parse(text::read_whole_file(source / config_file));
   nlohmann::ordered_json names = nlohmann::ordered_json::object(), ids = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < head.classes.size(); ++i) {
+    require(!ids.contains(head.classes[i]), "two classes are called ", text::quote(head.classes[i], 200));
     names[std::to_string(i)] = head.classes[i];
     ids[head.classes[i]] = i;
   }
@@ -67,11 +69,13 @@ namespace detail {
 }
 
 /// As `save`, with config.json changed for the head. The changed config is made beside the target first.
+/// Throws Error for two classes of one name too.
 template <tensor::HasTensors Model>
 void save_classifier(Model const& model, std::filesystem::path const& directory, SaveOptions options,
                      ClassifierConfig const& head) {
   require_model_directory(options.source);
-  AtomicDirectory const stage(directory.parent_path() / (directory.filename().string() + ".config"));
+  std::filesystem::path const target = resolve_target(directory); // "out/" is "out"
+  AtomicDirectory const stage(target.parent_path() / (target.filename().string() + ".config"));
   OutputFile config(stage.path() / config_file);
   config.write(detail::classifier_config_text(options.source, head));
   config.sync();
@@ -81,7 +85,7 @@ void save_classifier(Model const& model, std::filesystem::path const& directory,
     }
   }
   options.source = stage.path();
-  save(model, directory, options);
+  save(model, target, options);
 }
 
 } // namespace pocketllm::io

@@ -39,11 +39,14 @@ template <class A = simd::native>
 void attention(Lanes<float> q, std::span<std::size_t const> queries, Lanes<float const> k,
                Lanes<float const> v, std::span<std::size_t const> offsets, std::size_t heads,
                Runtime& runtime) {
-  require(heads != 0 && q.cols == k.cols && q.cols == v.cols && k.stride == v.stride && q.cols % heads == 0 &&
-              queries.size() == offsets.size(),
+  require(heads != 0 && q.cols == k.cols && q.cols == v.cols && k.stride == v.stride && q.cols % heads == 0,
           "attention of ", heads, " heads: Q, K and V have ", q.cols, ", ", k.cols, " and ", v.cols,
-          " columns, rows of K and V are ", k.stride, " and ", v.stride, " apart, and there are ",
-          queries.size() - 1, " and ", offsets.size() - 1, " sequences");
+          " columns, and rows of K and V are ", k.stride, " and ", v.stride, " apart");
+  require(!offsets.empty() && queries.size() == offsets.size() && queries.back() <= q.rows &&
+              offsets.back() <= std::min(k.rows, v.rows) && q.lanes == k.lanes && q.lanes == v.lanes,
+          "attention: Q, K and V have ", q.lanes, ", ", k.lanes, " and ", v.lanes, " lanes of ", q.rows, ", ",
+          k.rows, " and ", v.rows, " rows, for sequences with ", queries.size(), " and ", offsets.size(),
+          " ends that lie beyond");
   std::size_t const sequences = offsets.size() - 1;
   std::size_t const head_width = q.cols / heads;
   std::size_t longest = 0;

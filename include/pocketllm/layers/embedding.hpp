@@ -9,6 +9,7 @@
 #include <pocketllm/tensor/perturbed_row.hpp>
 #include <pocketllm/tensor/tensor.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>

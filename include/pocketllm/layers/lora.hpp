@@ -134,28 +134,33 @@ std::size_t add_lora(Model& model, LoraOptions const& options) {
           "; ask for 1 to ", simd::tile_depth);
   std::vector<std::string_view> const patterns = split_patterns(options.targets);
   std::vector<bool> used(patterns.size());
-  std::size_t count = 0;
-  for_each_adaptable(model, [&](auto& layer) {
-    std::string const name = layer.layer_name();
-    bool wanted = false;
+  auto const wanted = [&](std::string const& name) {
+    bool any = false;
     for (std::size_t i = 0; i < patterns.size(); ++i) {
       bool const matches = matches_glob(patterns[i], name);
       used[i] = used[i] || matches;
-      wanted = wanted || matches;
+      any = any || matches;
     }
-    if (wanted) {
-      require(!layer.lora, name, " has a LoRA term already");
-      layer.lora.emplace(name, layer.weight.rows(), layer.weight.cols(), options.rank,
-                         options.alpha / static_cast<float>(options.rank));
-      detail::start_term(*layer.lora, options.seed);
-      ++count;
-    }
+    return any;
+  };
+  for_each_adaptable(model, [&](auto& layer) { // first all that may be wrong, so that no term is left then
+    std::string const name = layer.layer_name();
+    require(!wanted(name) || !layer.lora, name, " has a LoRA term already");
   });
   for (std::size_t i = 0; i < patterns.size(); ++i) {
     require(used[i], "no linear layer of the model matches \"", patterns[i],
             "\"; patterns are names as in the model's file without .weight, with * for any characters and "
             "commas between patterns");
   }
+  std::size_t count = 0;
+  for_each_adaptable(model, [&](auto& layer) {
+    if (std::string const name = layer.layer_name(); wanted(name)) {
+      layer.lora.emplace(name, layer.weight.rows(), layer.weight.cols(), options.rank,
+                         options.alpha / static_cast<float>(options.rank));
+      detail::start_term(*layer.lora, options.seed);
+      ++count;
+    }
+  });
   return count;
 }
 

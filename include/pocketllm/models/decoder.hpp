@@ -16,7 +16,6 @@
 #include <numeric>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace pocketllm::models {

@@ -52,12 +52,17 @@ public:
     require(candidates.size() >= 2, "a choice needs at least two candidates, not ", candidates.size());
     auto const blank = [](char c) { return c == ' ' || c == '\n' || c == '\t'; };
     bool const spaced = prompt.empty() || blank(prompt.back());
-    for (auto it = candidates.begin(); it != candidates.end(); ++it) {
-      require(!it->empty() && *it != " ", "candidate ", text::quote(*it), " is empty; give a text for each");
-      require(std::find(candidates.begin(), it, *it) == it, "candidate ", text::quote(*it),
+    std::vector<std::string> texts; // " great" and "great" may become the same
+    for (std::string const& candidate : candidates) {
+      require(!candidate.empty() && candidate != " ", "candidate ", text::quote(candidate),
+              " is empty; give a text for each");
+      std::string text = (spaced || blank(candidate.front()) ? "" : " ") + candidate;
+      require(std::find(texts.begin(), texts.end(), text) == texts.end(), "candidate ",
+              text::quote(candidate),
               " stands for two classes, which could not be told apart; choose another for one of them");
-      candidates_.emplace_back((spaced || blank(it->front()) ? "" : " ") + *it, text::MaskSlot::optional);
-      text::require_no_mask(candidates_.back(), *it);
+      candidates_.emplace_back(text, text::MaskSlot::optional);
+      text::require_no_mask(candidates_.back(), candidate);
+      texts.push_back(std::move(text));
     }
   }
 
