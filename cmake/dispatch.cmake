@@ -20,9 +20,10 @@ function(pocketllm_link_dispatch target)
       set_target_properties(pocketllm_kernels_${level} PROPERTIES POSITION_INDEPENDENT_CODE ON)
       target_sources(pocketllm_dispatch PRIVATE $<TARGET_OBJECTS:pocketllm_kernels_${level}>)
     endforeach()
+    # -march also takes back what CMAKE_CXX_FLAGS may say, such as -march=native.
     target_compile_options(pocketllm_kernels_Baseline PRIVATE -march=x86-64)
-    target_compile_options(pocketllm_kernels_Avx2 PRIVATE -mavx2 -mfma -mf16c)
-    target_compile_options(pocketllm_kernels_Avx512 PRIVATE
+    target_compile_options(pocketllm_kernels_Avx2 PRIVATE -march=x86-64 -mavx2 -mfma -mf16c)
+    target_compile_options(pocketllm_kernels_Avx512 PRIVATE -march=x86-64
       -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx2 -mfma -mf16c)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
       # GCC 12 warns about its own AVX-512 intrinsics wherever they are inlined (GCC bug 105593, mended in 13).

@@ -3,7 +3,6 @@
 // scales.
 #pragma once
 
-#include <pocketllm/core/quantized.hpp>
 #include <pocketllm/simd/arithmetic.hpp>
 #include <pocketllm/simd/batch.hpp>
 #include <pocketllm/simd/dot.hpp>

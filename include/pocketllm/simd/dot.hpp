@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <string_view>
 
 #if XSIMD_WITH_NEON64 && !defined(__ARM_FEATURE_DOTPROD) && defined(__linux__)
@@ -25,6 +24,8 @@ namespace pocketllm::simd {
 /// Instructions of x86-64 multiply pairs of 16 bits (pmaddwd), those of AArch64 bytes.
 template <class A>
 concept DotsPairs = Sse2<A> || Avx2<A> || std::derived_from<A, xsimd::avx512bw>;
+static_assert(DotsPairs<xsimd::sse2> && DotsPairs<xsimd::avx512bw>);
+static_assert(!DotsPairs<scalar> && !DotsPairs<xsimd::neon64> && !DotsPairs<xsimd::avx>);
 
 /// What an element of 32 bits holds of the integers that are multiplied: neighbours in the sum.
 template <class A>
@@ -134,7 +135,8 @@ struct DotAdd<WithDotprod<A>> {
 
 } // namespace detail
 
-/// Whether the machine has sdot. POCKETLLM_LEVEL=baseline in the environment says no, to compare.
+/// Whether the machine has sdot. POCKETLLM_LEVEL=baseline in the environment says no, to compare, unless the
+/// file is compiled for machines that have it.
 [[nodiscard]] inline bool machine_has_dotprod() noexcept {
 #if defined(__ARM_FEATURE_DOTPROD)
   return true;

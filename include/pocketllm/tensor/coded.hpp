@@ -10,7 +10,6 @@
 #include <pocketllm/tensor/storage.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstring>
 
