@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace pocketllm;
@@ -163,6 +164,10 @@ TEST_CASE("attention of activations that do not belong together is an error") {
   std::vector<std::size_t> const beyond{0, 4}, none;
   CHECK_THROWS_WITH_AS(layers::attention(q.view(), q.view(), q.view(), beyond, 3, runtime),
                        doctest::Contains("ends that lie beyond"), Error);
+  for (auto const& [queries, keys] : {std::pair{beyond, offsets}, std::pair{offsets, beyond}}) {
+    CHECK_THROWS_WITH_AS(layers::attention(q.view(), queries, q.view(), q.view(), keys, 3, runtime),
+                         doctest::Contains("ends that lie beyond"), Error);
+  }
   CHECK_THROWS_WITH_AS(layers::attention(q.view(), q.view(), q.view(), none, 3, runtime),
                        doctest::Contains("with 0 and 0 ends"), Error);
 }
