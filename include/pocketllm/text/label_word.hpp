@@ -28,7 +28,8 @@ template <Tokenizer T>
     constexpr std::size_t most_shown = 12; // keeps the message on one line of readable length
     std::string pieces;
     for (std::size_t i = 0; i < ids.size() && i < most_shown; ++i) {
-      pieces += (i == 0 ? "" : " ") + quote(std::string(tokenizer.decode(std::array{ids[i]})));
+      pieces += i == 0 ? "" : " ";
+      pieces += quote(std::string(tokenizer.decode(std::array{ids[i]})));
     }
     pieces += ids.size() > most_shown ? " ..." : "";
     fail("label word ", quote(word), " is ", ids.size(), " tokens (", pieces,
