@@ -210,15 +210,15 @@ inline void add_adapter(CLI::App& app, ClassifierOptions& o) {
   add_lora_terms(app, o.lora);
 }
 
-inline void add_results(CLI::App& app, ClassifierOptions& o) {
+inline void add_results(CLI::App& app, ClassifierOptions& o,
+                        std::string const& predictions =
+                            "A JSON line per test example: label, predicted label, score of each class") {
   app.option_defaults()->group("Results");
   app.add_option("--out", o.out, "Directory for the fine-tuned model, which `transformers` loads too")
       ->type_name("DIR");
   app.add_option("--metrics", o.metrics, "The figures of each step, .csv or .jsonl")->type_name("FILE");
   app.add_option("--plot", o.plot, "The curves of loss and accuracy, .svg")->type_name("FILE");
-  app.add_option("--predictions", o.predictions,
-                 "A JSON line per test example: label, predicted label, score of each class")
-      ->type_name("FILE");
+  app.add_option("--predictions", o.predictions, predictions)->type_name("FILE");
   app.add_option("--eval-every", o.eval_every,
                  "Also evaluate on the test examples after every N steps (default: before and after)")
       ->check(whole_number(1, most_steps))

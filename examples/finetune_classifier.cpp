@@ -4,6 +4,7 @@
 #include "causal_run.hpp"
 #include "choose_method.hpp"
 #include "classifier_tasks.hpp"
+#include "encoder_run.hpp"
 #include "frozen_layers.hpp"
 #include "training_run.hpp"
 #include <pocketllm/pocketllm.hpp>
@@ -31,11 +32,6 @@ using Team = pl::train::Alone;
 #endif
 constexpr char const* program = "finetune_classifier";
 
-/// The terms that --adapter lora asks for.
-pl::layers::LoraOptions lora_options(Options const& o) {
-  return examples::lora_options(o.lora, o.seed, "*.query,*.value");
-}
-
 /// What a journal's header says of model, objective and data.
 template <class Task>
 pl::train::RunDescription describe_run(Options const& o, Task const& task,
@@ -46,24 +42,10 @@ pl::train::RunDescription describe_run(Options const& o, Task const& task,
   if (o.loss != "cross-entropy") {
     objective["loss"] = o.loss;
   }
-  pl::io::Json model{{"type", Task::Model::names.model_type}, {"storage", o.storage}};
-  if (o.adapter == "lora") {
-    model["lora"] = pl::train::describe_lora(lora_options(o));
-  }
-  return {model,
+  return {examples::describe_encoder(o, Task::Model::names.model_type),
           objective,
           {{"digest", digest.text()}, {"examples", train.size()}},
           {{"program", program}, {"model", o.model.string()}, {"data", o.data.string()}}};
-}
-
-/// Puts terms beside the weights if they are asked for. Returns the number of weights that are trained.
-template <class Task>
-std::size_t choose_trained(Options const& o, Task& task) {
-  if (o.adapter != "lora") {
-    return pl::optimize::select_trained(task.model, o.train);
-  }
-  pl::layers::add_lora(task.model, lora_options(o));
-  return pl::optimize::select_trained(task.model, examples::trained_with_terms(o.train, task.head_names()));
 }
 
 /// The labels of --label-words, or of the data where there are none, and the data.
@@ -95,7 +77,7 @@ pl::train::MemoryNeeds needs_of_task(Options const& o) {
           test(task.encode(from.data.test)), directions(options.method) {}
   };
   auto const run = std::make_shared<Run>(o, LabelsAndData(o));
-  choose_trained(o, run->task);
+  examples::choose_trained(o, run->task.model, run->task.head_names());
   std::vector<typename Task::Examples const*> evaluated{&run->test};
   if (o.label_words.empty()) { // a head starts from what the model makes of these
     evaluated.push_back(&run->train);
@@ -113,7 +95,7 @@ int run_task(Options const& o) {
   auto const train = task.encode(data.train), test = task.encode(data.test);
   using Example = typename Task::Objective::Example;
   pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  std::size_t const trained = choose_trained(o, task);
+  std::size_t const trained = examples::choose_trained(o, task.model, task.head_names());
   examples::Directions directions(o.method);
   auto const& perturbation = directions.perturbation();
   if (Team().rank() == 0) { // the others write nothing

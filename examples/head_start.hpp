@@ -22,13 +22,18 @@ inline std::filesystem::path head_start_file(std::filesystem::path const& journa
   return journal.string() + ".head.safetensors";
 }
 
-/// Whether the run put a new head on its model, instead of going on with a saved one.
-inline bool began_with_new_head(pocketllm::io::Journal const& journal) {
+/// Whether the run had the objective `name`.
+inline bool has_objective(pocketllm::io::Journal const& journal, char const* name) {
   pocketllm::io::Json const& header = journal.header().json();
   pocketllm::io::Json const* const objective = pocketllm::text::find_member(header, "objective");
   return objective != nullptr && objective->is_object() &&
-         objective->value("name", pocketllm::io::Json()) == head_objective &&
-         objective->value("start", pocketllm::io::Json()) != "saved";
+         objective->value("name", pocketllm::io::Json()) == name;
+}
+
+/// Whether the run put a new head on its model, instead of going on with a saved one.
+inline bool began_with_new_head(pocketllm::io::Journal const& journal) {
+  return has_objective(journal, head_objective) &&
+         journal.header().json().at("objective").value("start", pocketllm::io::Json()) != "saved";
 }
 
 /// The class layer alone, as a model to write.

@@ -136,6 +136,9 @@ Model base_model(Options const& o, pl::io::Journal const& journal, pl::io::LoadO
       return examples::load_with_head<Model>(
           o.model, journal, o.head.empty() ? examples::head_start_file(o.journals.front()) : o.head);
     }
+    if (examples::has_objective(journal, examples::pair_objective)) {
+      return examples::load_encoder<Model>(o.model);
+    }
   }
   return pl::io::load<Model>(o.model, load);
 }

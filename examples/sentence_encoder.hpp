@@ -27,6 +27,9 @@ inline bool is_bert(std::filesystem::path const& directory) {
   return type == "bert";
 }
 
+/// The name of an objective on pairs of texts in a journal's header: the run trained an encoder alone.
+inline constexpr char const* pair_objective = "pair-similarity";
+
 /// The encoder alone of a directory, with a pooler if that is asked for.
 template <class Model>
 [[nodiscard]] Model load_encoder(std::filesystem::path const& directory, bool pooler = false,

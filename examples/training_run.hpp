@@ -86,8 +86,8 @@ MethodOptions settled_method(ClassifierOptions const& o, Model const& model, Obj
   auto const probe = pocketllm::train::probe(
       model, objective, std::span<typename Objective::Batch const>(probed), perturbation,
       {.max_lanes = first_points(method).size(), .seed = o.seed}, runtime);
-  pocketllm::require(probe.curvature > 0.0 && probe.slope > 0.0,
-                     "the loss does not curve upwards around the weights, so no rate follows from it; give "
+  pocketllm::require(probe.scale() > 0.0 && probe.slope > 0.0,
+                     "the loss is flat around the weights, so no rate follows from it; give "
                      "--learning-rate and --epsilon");
   method.epsilon = method.epsilon != 0.0 ? method.epsilon : rounded(static_cast<double>(probe.epsilon()));
   // LoRA's terms start at B = 0, where A does not count yet and the loss is flatter than they make it; the
@@ -96,8 +96,10 @@ MethodOptions settled_method(ClassifierOptions const& o, Model const& model, Obj
   method.learning_rate =
       method.learning_rate != 0.0 ? method.learning_rate : rounded(share * rate_after(probe, method));
   std::cout << "probe    slope " << std::setprecision(2) << rounded(probe.slope) << ", curvature "
-            << rounded(probe.curvature) << " along random directions: --learning-rate "
-            << method.learning_rate << " --epsilon " << method.epsilon << std::setprecision(6) << std::endl;
+            << rounded(probe.curvature) << " along random directions"
+            << (probe.curvature > 0.0 ? "" : pocketllm::concat(", in size ", rounded(probe.bend)))
+            << ": --learning-rate " << method.learning_rate << " --epsilon " << method.epsilon
+            << std::setprecision(6) << std::endl;
   return method;
 }
 

@@ -55,11 +55,12 @@ TEST_CASE("a probe finds slope and curvature, and what rate and distance follow"
   CHECK(found.epsilon() == doctest::Approx(std::sqrt(2e-3 * 2.0 / 500.0)).epsilon(1e-2));
 }
 
-TEST_CASE("a probe in small visits finds the same; a loss without a minimum gives no rate, nor does nan") {
+TEST_CASE(
+    "a probe in small visits finds the same; on a hill the size of the curvature counts; nan is an error") {
   auto const model = toy::load_model();
   Runtime runtime(1);
   std::vector<int> const batches(1);
-  Parabola const bowl{2.0, 3.0, 500.0}, hill{2.0, 3.0, -500.0},
+  Parabola const bowl{2.0, 3.0, 500.0}, hill{2.0, 3.0, -500.0}, flat{2.0, 0.0, 0.0},
       broken{std::numeric_limits<double>::quiet_NaN(), 0.0, 0.0};
   auto const probed = [&](Parabola const& loss, std::size_t lanes) {
     return train::probe(model, loss, std::span<int const>(batches), random::Gaussian{}, {.max_lanes = lanes},
@@ -68,7 +69,10 @@ TEST_CASE("a probe in small visits finds the same; a loss without a minimum give
   double const few = probed(bowl, 4).curvature, all = probed(bowl, 0).curvature;
   CHECK(few == all);
   CHECK(bowl.visits == std::vector<std::size_t>{4, 4, 4, 4, 1, 17});
-  CHECK(probed(hill, 0).learning_rate() == 0.0);
-  CHECK(probed(hill, 0).epsilon() == 1e-3F);
+  CHECK(probed(hill, 0).curvature == doctest::Approx(-500.0).epsilon(1e-2));
+  CHECK(probed(hill, 0).learning_rate() == doctest::Approx(0.2 / 500.0).epsilon(1e-2));
+  CHECK(probed(hill, 0).epsilon() == doctest::Approx(probed(bowl, 0).epsilon()).epsilon(1e-2));
+  CHECK(probed(flat, 0).learning_rate() == 0.0);
+  CHECK(probed(flat, 0).epsilon() == 1e-3F);
   CHECK_THROWS_WITH_AS(probed(broken, 0), doctest::Contains("not a finite number"), Error);
 }

@@ -31,20 +31,25 @@ struct Probe {
   double loss = 0.0;  ///< at the weights
   double slope = 0.0; ///< root of the mean square of z . grad L
   double curvature =
-      0.0; ///< mean of z' H z, which for noise of variance 1 estimates the trace of the Hessian
+      0.0;           ///< mean of z' H z, which for noise of variance 1 estimates the trace of the Hessian
+  double bend = 0.0; ///< mean of |z' H z|
+
+  /// The curvature that lengths are measured by: where the loss does not curve upwards in the mean, which
+  /// gives no least loss to aim at, the mean size of what it curves along a direction, either way.
+  [[nodiscard]] double scale() const noexcept { return curvature > 0.0 ? curvature : bend; }
 
   /// A rate for steps of SGD along the mean of `directions` two-point estimates. A step of rate r along z
   /// changes the loss by -r s^2 + r^2 s^2 z' H z / 2 in the mean, where s is the slope: least at r = 1 /
   /// trace, and at n times that for the mean of n directions. A fifth of it, since a batch's slope is not
-  /// that of all examples and the loss curves more in other places. 0 where it does not curve upwards.
+  /// that of all examples and the loss curves more in other places. 0 where it does not curve at all.
   [[nodiscard]] double learning_rate(double directions = 1.0) const noexcept {
-    return curvature > 0.0 ? 0.2 * directions / curvature : 0.0;
+    return scale() > 0.0 ? 0.2 * directions / scale() : 0.0;
   }
   /// The distance at which the curvature has added a thousandth of the loss: the slope's error is small then,
-  /// and its difference of losses far above their rounding. 1e-3 where the loss does not curve upwards.
+  /// and its difference of losses far above their rounding. 1e-3 where the loss does not curve.
   [[nodiscard]] float epsilon() const noexcept {
-    double const distance = std::sqrt(2e-3 * loss / curvature);
-    return curvature > 0.0 && loss > 0.0 ? static_cast<float>(std::clamp(distance, 1e-5, 1e-1)) : 1e-3F;
+    double const distance = std::sqrt(2e-3 * loss / scale());
+    return scale() > 0.0 && loss > 0.0 ? static_cast<float>(std::clamp(distance, 1e-5, 1e-1)) : 1e-3F;
   }
 };
 
@@ -92,13 +97,15 @@ requires Objective<O, Model, P>
       auto const at = [&](std::size_t j) { return static_cast<double>(losses[j]); };
       double const slope = (at(i) - at(i + 1)) / (2.0 * distance);
       squares += slope * slope;
-      sum.curvature += (at(i) + at(i + 1) - 2.0 * at(0)) / (distance * distance);
+      double const curvature = (at(i) + at(i + 1) - 2.0 * at(0)) / (distance * distance);
+      sum.curvature += curvature;
+      sum.bend += std::abs(curvature);
     }
     sum.loss += static_cast<double>(losses[0]);
   }
   double const count = static_cast<double>(batches.size() * options.directions);
   Probe const mean{sum.loss / static_cast<double>(batches.size()), std::sqrt(squares / count),
-                   sum.curvature / count};
+                   sum.curvature / count, sum.bend / count};
   require(std::isfinite(mean.loss) && std::isfinite(mean.curvature),
           "the loss around the weights is not a finite number; the examples or the weights are damaged");
   return mean;
