@@ -192,6 +192,9 @@ TEST_CASE("causal attention of what does not belong together is an error") {
   };
   CHECK_NOTHROW(attend(data.rows(), 2));
   CHECK_THROWS_WITH_AS(attend(data.rows(), 3), doctest::Contains("causal attention of 3 heads"), Error);
+  layers::KeyValues one_lane = own;
+  one_lane.v.lanes = 1;
+  CHECK_THROWS_AS(layers::causal_attention(data.q.view(), one_lane, data.rows(), 2, runtime), Error);
   auto rows = data.rows();
   rows.places = rows.places.first(3);
   CHECK_THROWS_AS(attend(rows, 2), Error);

@@ -2,6 +2,7 @@
 // Schedules, selection by name, the two-point estimator and SGD, each on its own.
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/optimize/estimator.hpp>
+#include <pocketllm/optimize/memory.hpp>
 #include <pocketllm/optimize/schedule.hpp>
 #include <pocketllm/optimize/selection.hpp>
 #include <pocketllm/optimize/update_rule.hpp>
@@ -148,6 +149,14 @@ TEST_CASE("a schedule by its name") {
   CHECK(Schedule::parse("cosine") == Schedule::Shape::cosine);
   CHECK_THROWS_WITH_AS(static_cast<void>(Schedule::parse("Linear")),
                        "schedule \"Linear\" is not known; use constant, linear or cosine", Error);
+}
+
+TEST_CASE("a memory of no steps is an error") {
+  optimize::Momentum momentum{.history = 0};
+  optimize::Adam adam{.history = 0};
+  CHECK_THROWS_WITH_AS(static_cast<void>(momentum.move({{1, 1.0F}})),
+                       doctest::Contains("a history of 0 steps"), Error);
+  CHECK_THROWS_AS(static_cast<void>(adam.move({{1, 1.0F}})), Error);
 }
 
 TEST_CASE("patterns of names") {

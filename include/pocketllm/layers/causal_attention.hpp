@@ -30,11 +30,13 @@ inline void require_causal(Lanes<float> q, KeyValues const& own, CausalRows cons
   KeyValues const& past = rows.past;
   require(heads != 0 && q.cols == own.k.cols && q.cols == own.v.cols && own.k.stride == own.v.stride &&
               q.cols % heads == 0 && rows.places.size() == q.rows && !rows.offsets.empty() &&
-              rows.offsets.back() == own.k.rows && own.k.rows == own.v.rows &&
+              rows.offsets.back() == own.k.rows && own.k.rows == own.v.rows && q.lanes == own.k.lanes &&
+              q.lanes == own.v.lanes &&
               (rows.prompts.empty() || rows.prompts.size() + 1 == rows.offsets.size()),
           "causal attention of ", heads, " heads: Q, K and V have ", q.cols, ", ", own.k.cols, " and ",
-          own.v.cols, " columns and ", q.rows, ", ", own.k.rows, " and ", own.v.rows, " rows, for ",
-          rows.places.size(), " queries of ", rows.offsets.size(), " - 1 sequences");
+          own.v.cols, " columns, ", q.lanes, ", ", own.k.lanes, " and ", own.v.lanes, " lanes and ", q.rows,
+          ", ", own.k.rows, " and ", own.v.rows, " rows, for ", rows.places.size(), " queries of ",
+          rows.offsets.size(), " - 1 sequences");
   require(past.k.rows == past.v.rows &&
               (past.k.rows == 0 ||
                (past.k.cols == q.cols && past.v.cols == q.cols && past.k.stride == past.v.stride)),

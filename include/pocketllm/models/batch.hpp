@@ -29,7 +29,8 @@ public:
   }
 
   /// From padded arrays as other libraries use them: ids, mask and, where there are any, token types
-  /// [sequences, tokens]; tokens whose mask is zero are left out, on whichever side they are.
+  /// [sequences, tokens]; tokens whose mask is zero are left out, on whichever side they are. Throws Error
+  /// when they are of different sizes.
   [[nodiscard]] static Batch from_padded(std::span<std::int32_t const> ids,
                                          std::span<std::uint8_t const> mask, std::size_t tokens,
                                          std::span<std::int32_t const> types = {}) {

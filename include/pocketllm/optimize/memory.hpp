@@ -3,6 +3,7 @@
 // A buffer of the model's size is never needed.
 #pragma once
 
+#include <pocketllm/core/error.hpp>
 #include <pocketllm/core/runtime.hpp>
 #include <pocketllm/optimize/gradient.hpp>
 #include <pocketllm/optimize/move.hpp>
@@ -23,8 +24,9 @@ namespace pocketllm::optimize {
 /// The gradients of the last steps, the newest first.
 class RecentGradients {
 public:
-  /// Puts `gradient` first and forgets all behind the first `most`.
+  /// Puts `gradient` first and forgets all behind the first `most`. Throws Error when that is 0.
   void add(Gradient const& gradient, std::size_t most) {
+    require(most != 0, "a history of 0 steps; momentum and Adam need at least the step under way");
     gradients_.push_front(gradient);
     gradients_.resize(std::min(gradients_.size(), most));
   }
@@ -56,7 +58,8 @@ struct Momentum {
     f("history", self.history);
   }
 
-  /// What the next step is to be; takes the gradient into `past`, so it is to be called once a step.
+  /// What the next step is to be; takes the gradient into `past`, so it is to be called once a step. Throws
+  /// Error for a history of 0.
   [[nodiscard]] Move move(Gradient const& gradient) {
     past.add(gradient, history);
     Move move;
@@ -100,7 +103,8 @@ struct Adam {
     f("history", self.history);
   }
 
-  /// What the next step is to be; takes the gradient into `past`, so it is to be called once a step.
+  /// What the next step is to be; takes the gradient into `past`, so it is to be called once a step. Throws
+  /// Error for a history of 0.
   [[nodiscard]] Move move(Gradient const& gradient) {
     past.add(gradient, history);
     float first = 1.0F, second = 1.0F, firsts = 0.0F, seconds = 0.0F;
