@@ -164,6 +164,15 @@ double mean_squared_error(Judged const& judged) {
   return sum / static_cast<double>(judged.scores.size());
 }
 
+examples::Score score_of(Judged const& judged, float threshold) {
+  double const right = accuracy(judged, threshold), loss = mean_squared_error(judged);
+  double const rho = pl::train::spearman(judged.cosines, judged.scores);
+  return {.loss = loss,
+          .accuracy = right,
+          .words = pl::concat("accuracy ", examples::percent(right), "  Spearman's rho ",
+                              pl::train::fixed(rho, 3), "  loss ", pl::train::fixed(loss, 4))};
+}
+
 /// Model, objective and pairs.
 template <class ModelType>
 struct Task {
@@ -252,13 +261,7 @@ int run(Options const& o) {
   auto const evaluate = [&] {
     float const threshold = best_threshold(judge(o, task.objective, task.model, task.train, runtime));
     last = judge(o, task.objective, task.model, task.test, runtime);
-    double const right = accuracy(last, threshold), loss = mean_squared_error(last);
-    return examples::Score{.loss = loss,
-                           .accuracy = right,
-                           .words =
-                               pl::concat("accuracy ", examples::percent(right), "  Spearman's rho ",
-                                          pl::train::fixed(pl::train::spearman(last.cosines, last.scores), 3),
-                                          "  loss ", pl::train::fixed(loss, 4))};
+    return score_of(last, threshold);
   };
   examples::TrainingRun training(
       o, program, task.model, objective, directions.perturbation(), task.train.examples, runtime,
