@@ -59,6 +59,8 @@ METHODS = [
     Method("MeZO, LoRA", "--adapter lora --learning-rate 1e-3 --schedule linear", 2),
     Method("FZOO, LoRA", f"{FZOO} --adapter lora --learning-rate 3e-2", 8),
     Method("FZOO, LoRA, probed rate", "--method fzoo --adapter lora", 8),
+    Method("MeZO, prefix", "--adapter prefix --epsilon 1e-1 --learning-rate 1 --schedule linear", 2),
+    Method("FZOO, prefix", f"{FZOO} --adapter prefix --epsilon 1e-1 --learning-rate 1", 8),
     Method("a new head", "--head-steps 3000", 0, 2 * SHOTS // BATCH),
     Method("a new head, longer", "--head-steps 10000", 0, 2 * SHOTS // BATCH),
     Method("PyTorch Adam, head", "--train head", 0),
@@ -132,7 +134,7 @@ def figures(method: Method, curves: list[Curve]) -> list[str]:
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 500, 60, 60, 190, 50  # pixels
 COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
            "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b", "#d4a72c", "#218bff",
-           "#fa4549", "#24292f"]  # fmt: skip
+           "#fa4549", "#24292f", "#8c959f", "#6639ba"]  # fmt: skip
 
 
 def chart(curves: dict[str, list[Curve]]) -> str:

@@ -18,7 +18,6 @@ struct CausalOptions : ClassifierOptions {
   std::int64_t train_size = 0;      ///< 0: all that is left
   std::int64_t min_tokens = 2;      ///< shorter texts are left out
   std::int64_t overlap = 0;         ///< of the windows over a text file
-  std::int64_t prefix_tokens = 5;   ///< as in MeZO
   bool merge = false;               ///< write the whole model, the adapter in its weights
   std::string prompt_for_sample;    ///< empty: the tokenizer's beginning of a text
   std::int64_t sample_tokens = 30;  ///< 0: no sample
@@ -116,10 +115,7 @@ inline void add_adapter(CLI::App& app, CausalOptions& o) {
   add_lora_terms(app, o.lora);
   app.add_flag("--merge", o.merge,
                "With --adapter lora: --out gets the whole model, the terms in its weights");
-  app.add_option("--prefix-tokens", o.prefix_tokens, "Tokens of the prefix")
-      ->check(whole_number(1, 10'000))
-      ->capture_default_str()
-      ->type_name("N");
+  add_prefix(app, o);
 }
 
 inline void add_sample(CLI::App& app, CausalOptions& o) {

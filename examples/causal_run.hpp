@@ -5,7 +5,7 @@
 #include "causal_tasks.hpp"
 #include "frozen_layers.hpp"
 #include "load_model.hpp"
-#include "prefix_files.hpp"
+#include "prefix_run.hpp"
 #include <pocketllm/pocketllm.hpp>
 
 #include <algorithm>
@@ -132,20 +132,6 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
   }
 }
 
-/// Tokens of the texts to train on, without what is around them, for a prefix to begin with.
-template <class Examples>
-std::vector<std::int32_t> first_tokens(Examples const& examples, std::size_t count, std::size_t framing) {
-  std::vector<std::int32_t> ids;
-  for (auto const& example : examples) {
-    for (std::size_t i = framing; i < example.ids.size() && ids.size() < count; ++i) {
-      ids.push_back(example.ids[i]);
-    }
-  }
-  pl::require(ids.size() == count, "--prefix-tokens ", count, ": the texts have only ", ids.size(),
-              " tokens to begin with");
-  return ids;
-}
-
 /// What is trained of a model without a prefix: the number of weights.
 template <class Model>
 std::size_t choose_trained(CausalOptions const& o, Model& model) {
@@ -155,15 +141,6 @@ std::size_t choose_trained(CausalOptions const& o, Model& model) {
   bool const terms = o.adapter == "lora";
   return o.steps == 0 ? 0
                       : pl::optimize::select_trained(model, terms ? trained_with_terms(o.train) : o.train);
-}
-
-/// The most tokens of a text. Throws Error when a prefix leaves no room for two.
-template <class Config>
-std::size_t most_tokens(CausalOptions const& o, Config const& config) {
-  std::size_t const taken = o.adapter == "prefix" ? static_cast<std::size_t>(o.prefix_tokens) : 0;
-  std::size_t const positions = config.max_tokens();
-  pl::require(taken + 2 <= positions, "--prefix-tokens ", taken, ": the model has positions for ", positions);
-  return std::min(static_cast<std::size_t>(o.max_tokens), positions - taken);
 }
 
 /// What a run of `model`, whose weights are zero, takes.
@@ -210,10 +187,8 @@ int run_task(CausalOptions const& o, char const* program) {
     std::size_t const trained = choose_trained(o, model);
     return run_model(o, program, model, trained, tokenizer, task, runtime);
   }
-  pl::require(o.train == "*", "--train: with --adapter prefix only the prefix is trained");
-  auto const start =
-      first_tokens(task.train, static_cast<std::size_t>(o.prefix_tokens), tokenizer.framing().before.size());
-  pl::models::Prefixed prefixed(std::move(model), start, runtime);
+  pl::models::Prefixed prefixed(std::move(model), static_cast<std::size_t>(o.prefix_tokens));
+  begin_prefix(o, prefixed, task.train, tokenizer.framing().before.size(), runtime);
   return run_model(o, program, prefixed, prefixed.prefix().size(), tokenizer, task, runtime);
 }
 
@@ -242,6 +217,7 @@ auto with_causal_storage(std::string const& storage, F&& f) {
 /// where it has adapters. Returns its exit status.
 template <class Task, bool Adapters>
 int run_causal(CausalOptions o, char const* program) {
+  settle_prefix(o);
   bool const whole = o.adapter == "none" || o.merge;
   check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
   std::vector<std::string> storages{"f32", "f16"};

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads a model that finetune_classifier wrote with transformers, and compares it with the predictions file.
 
-    check_with_transformers.py MODEL_DIR PREDICTIONS.jsonl TEMPLATE LABEL=WORD ... [--max-tokens N]
+    check_with_transformers.py MODEL_DIR PREDICTIONS.jsonl TEMPLATE LABEL=WORD ... [--max-tokens N] [--prefix DIR]
 
-Prints the accuracy by transformers and the largest difference of a score. The text is expected at the end of the
-template, as in the demo, so that cutting it is cutting the prompt's end.
+Prints the accuracy by transformers and the largest difference of a score. With --prefix, DIR is what --adapter prefix
+wrote, which `peft` puts before the model. The text is expected at the end of the template, as in the demo, so that
+cutting it is cutting the prompt's end.
 """
 import argparse
 import json
@@ -21,10 +22,15 @@ def main() -> None:
     parser.add_argument("template")
     parser.add_argument("label_words", nargs="+")
     parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--prefix")
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     # float32: in a directory saved as f16, matrices are f16 and vectors f32, and both are to be kept
     model = AutoModelForMaskedLM.from_pretrained(options.model, dtype=torch.float32).eval()
+    if options.prefix:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, options.prefix).eval()
     words = dict(pair.split("=", 1) for pair in options.label_words)
     ids = {label: tokenizer.encode(" " + word, add_special_tokens=False)[0] for label, word in words.items()}
 
@@ -37,7 +43,7 @@ def main() -> None:
             tokens = tokenizer.encode(text, add_special_tokens=False)[: options.max_tokens - 2]
             tokens = [tokenizer.bos_token_id, *tokens, tokenizer.eos_token_id]
             with torch.no_grad():
-                logits = model(torch.tensor([tokens])).logits[0, tokens.index(tokenizer.mask_token_id)]
+                logits = model(input_ids=torch.tensor([tokens])).logits[0, tokens.index(tokenizer.mask_token_id)]
             scores = {label: logits[i].item() for label, i in ids.items()}
             predicted = max(scores, key=scores.__getitem__)
             right += predicted == line["label"]

@@ -46,6 +46,8 @@ struct ClassifierOptions {
   std::string storage = "f32", activations = "f32";
   std::int64_t cache = 256; ///< MB
   std::string adapter = "none";
+  std::int64_t prefix_tokens = 5;    ///< as in MeZO
+  std::filesystem::path prefix_from; ///< empty: real tokens
   LoraChoice lora;
   bool steps_given = false, head_steps_given = false, storage_given = false;
   bool group_by_length = false;
@@ -199,15 +201,29 @@ inline void add_machine(CLI::App& app, ClassifierOptions& o, bool adapters = fal
       ->type_name("N");
 }
 
+inline void add_prefix(CLI::App& app, ClassifierOptions& o) {
+  app.add_option("--prefix-tokens", o.prefix_tokens, "Tokens of the prefix")
+      ->check(whole_number(1, 10'000))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--prefix-from", o.prefix_from,
+                 "Begin with the prefix in DIR, the --out of such a run (default: with the first tokens of "
+                 "the texts)")
+      ->type_name("DIR");
+}
+
 inline void add_adapter(CLI::App& app, ClassifierOptions& o) {
   app.option_defaults()->group("Training");
   app.add_option("--adapter", o.adapter,
                  "none trains the model's weights, lora terms of low rank beside them (and the head, where "
-                 "there is one), which --out has in its weights")
-      ->check(one_of({"none", "lora"}))
+                 "there is one), which --out has in its weights, prefix, with --label-words, the keys and "
+                 "values of some tokens in front, which are all that --out has. Try --epsilon 1e-1 "
+                 "for a prefix")
+      ->check(one_of({"none", "lora", "prefix"}))
       ->capture_default_str()
       ->type_name("KIND");
   add_lora_terms(app, o.lora);
+  add_prefix(app, o);
 }
 
 inline void add_results(CLI::App& app, ClassifierOptions& o,

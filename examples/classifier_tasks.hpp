@@ -4,6 +4,8 @@
 
 #include "head_start.hpp"
 #include "labelled_data.hpp"
+#include "load_model.hpp"
+#include "prefix_run.hpp"
 #include "sentence_encoder.hpp"
 #include <pocketllm/pocketllm.hpp>
 
@@ -11,21 +13,24 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace examples {
 
-/// Label words in the place of a prompt's mask.
-template <class ModelType>
+/// Label words in the place of a prompt's mask. What is trained is a `Base`, or a prefix before it.
+template <class Base, class ModelType = Base>
 class PromptTask {
 public:
   using Model = ModelType;
+  static constexpr auto names = Base::names;
+  static constexpr bool prefixed = !std::is_same_v<Base, Model>;
   using Objective = pocketllm::train::MaskedPrompt<pocketllm::text::AnyTokenizer>;
   using Examples = std::vector<typename Objective::Example>;
 
   PromptTask(ClassifierOptions const& o, Labels const& labels, Weights weights = Weights::read)
-      : model(load(o.model, weights)), tokenizer_(pocketllm::text::load_tokenizer(o.model)), labels_(labels),
+      : model(load(o, weights)), tokenizer_(pocketllm::text::load_tokenizer(o.model)), labels_(labels),
         prompt_(o.prompt),
         objective(tokenizer_, o.prompt, labels.words,
                   std::min(static_cast<std::size_t>(o.max_tokens), model.config().max_tokens())) {}
@@ -74,22 +79,40 @@ public:
   [[nodiscard]] static std::string head_names() { return ""; }
 
   template <class P>
-  void start(Examples const&, ClassifierOptions const&, P const&, pocketllm::train::StopCondition const&,
-             pocketllm::Runtime&) {}
+  void start(Examples const& examples, ClassifierOptions const& o, P const&,
+             pocketllm::train::StopCondition const&, pocketllm::Runtime& runtime) {
+    if constexpr (prefixed) {
+      begin_prefix(o, model, examples, tokenizer_.framing().before.size(), runtime);
+    }
+  }
   void keep_start(std::filesystem::path const&) {}
 
   void save(std::filesystem::path const& directory, std::filesystem::path const& source) const {
-    pocketllm::io::save(model, directory, {source, {}});
+    if constexpr (prefixed) {
+      save_prefix(model, directory, source);
+    } else {
+      pocketllm::io::save(model, directory, {source, {}});
+    }
   }
 
 private:
-  static Model load(std::filesystem::path const& directory, Weights weights) {
-    Model model = load_model<Model>(directory, weights);
-    pocketllm::require(model.config().classes == 0 && !model.config().headless, directory.string(), ": this ",
-                       Model::names.title,
-                       " has no masked-language-model head; leave --label-words out to train a ",
-                       "classification head");
-    return model;
+  static Model load(ClassifierOptions const& o, Weights weights) {
+    // weights that stay as they are need no memory of their own where the file has their type
+    Base base = load_model<Base>(o.model, weights, {.borrow = prefixed});
+    pocketllm::require(base.config().classes == 0 && !base.config().headless, o.model.string(), ": this ",
+                       names.title, " has no masked-language-model head; ",
+                       prefixed ? "--adapter prefix needs one"
+                                : "leave --label-words out to train a classification head");
+    if constexpr (prefixed) {
+      static_cast<void>(most_tokens(o, base.config())); // that there is room
+      Model model(std::move(base), static_cast<std::size_t>(o.prefix_tokens));
+      if (weights == Weights::zero) {
+        pocketllm::tensor::borrow_zeros(model);
+      }
+      return model;
+    } else {
+      return base;
+    }
   }
 
   /// Throws Error unless the template has text of the data in it, and nothing else.
@@ -125,6 +148,8 @@ template <class ModelType>
 class HeadTask {
 public:
   using Model = ModelType;
+  static constexpr auto names = Model::names;
+  static constexpr bool prefixed = false;
   using Objective = pocketllm::train::ClassificationHead<pocketllm::text::AnyTokenizer>;
   using Examples = std::vector<typename Objective::Example>;
 

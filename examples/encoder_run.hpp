@@ -22,19 +22,24 @@ inline pocketllm::io::Json describe_encoder(ClassifierOptions const& o, std::str
   pocketllm::io::Json model{{"type", type}, {"storage", o.storage}};
   if (o.adapter == "lora") {
     model["lora"] = pocketllm::train::describe_lora(encoder_lora_options(o));
+  } else if (o.adapter == "prefix") {
+    model["prefix"] = o.prefix_tokens;
   }
   return model;
 }
 
-/// Puts terms beside the weights if they are asked for; `beside` names what is trained with them. Returns the
-/// number of weights that are trained.
+/// Puts terms beside the weights if they are asked for; `beside` names what is trained with them. Of a model
+/// with a prefix, that is trained. Returns the number of weights that are trained.
 template <class Model>
 std::size_t choose_trained(ClassifierOptions const& o, Model& model, std::string const& beside = "") {
-  if (o.adapter != "lora") {
+  if constexpr (requires { model.prefix(); }) {
+    return model.prefix().size();
+  } else if (o.adapter == "lora") {
+    pocketllm::layers::add_lora(model, encoder_lora_options(o));
+    return pocketllm::optimize::select_trained(model, trained_with_terms(o.train, beside));
+  } else {
     return pocketllm::optimize::select_trained(model, o.train);
   }
-  pocketllm::layers::add_lora(model, encoder_lora_options(o));
-  return pocketllm::optimize::select_trained(model, trained_with_terms(o.train, beside));
 }
 
 } // namespace examples

@@ -42,7 +42,7 @@ pl::train::RunDescription describe_run(Options const& o, Task const& task,
   if (o.loss != "cross-entropy") {
     objective["loss"] = o.loss;
   }
-  return {examples::describe_encoder(o, Task::Model::names.model_type),
+  return {examples::describe_encoder(o, Task::names.model_type),
           objective,
           {{"digest", digest.text()}, {"examples", train.size()}},
           {{"program", program}, {"model", o.model.string()}, {"data", o.data.string()}}};
@@ -86,28 +86,42 @@ pl::train::MemoryNeeds needs_of_task(Options const& o) {
                                 run->train, std::move(evaluated));
 }
 
+/// What a run is made of.
 template <class Task>
-int run_task(Options const& o) {
-  LabelsAndData const given(o);
-  examples::Labels const& labels = given.labels;
-  examples::LabelledData const& data = given.data;
-  Task task(o, labels);
-  auto const train = task.encode(data.train), test = task.encode(data.test);
-  using Example = typename Task::Objective::Example;
-  pl::Runtime runtime(static_cast<std::size_t>(o.threads));
-  std::size_t const trained = examples::choose_trained(o, task.model, task.head_names());
-  examples::Directions directions(o.method);
-  auto const& perturbation = directions.perturbation();
-  if (Team().rank() == 0) { // the others write nothing
-    examples::check_results(o);
+struct Parts {
+  Options const& o;
+  LabelsAndData given;
+  Task task;
+  typename Task::Examples train, test;
+  pl::Runtime runtime;
+  std::size_t trained; ///< weights
+  examples::Directions directions;
+
+  explicit Parts(Options const& options)
+      : o(options), given(o), task(o, given.labels), train(task.encode(given.data.train)),
+        test(task.encode(given.data.test)), runtime(static_cast<std::size_t>(o.threads)),
+        trained(examples::choose_trained(o, task.model, task.head_names())), directions(o.method) {
+    if (Team().rank() == 0) { // the others write nothing
+      examples::check_results(o, Task::prefixed ? pl::train::adapter_config_file : pl::io::config_file);
+    }
+    examples::reserve_activations(o.activation_bytes, runtime);
   }
-  examples::reserve_activations(o.activation_bytes, runtime);
-  examples::FrozenLayers frozen(o, task.model, task.objective, train, test);
-  pl::train::Scored const objective(pl::train::OnFrozenBottom(task.objective, frozen.train()),
-                                    pl::train::loss_function(o.loss));
-  pl::train::OnFrozenBottom const on_test(task.objective, frozen.test());
+};
+
+/// Trains and evaluates by the objectives of the examples to train on and of those to test on.
+template <class Task, class Objective>
+int run_objective(Parts<Task>& parts, Objective const& on_train, Objective const& on_test,
+                  examples::FrozenLayers& frozen) {
+  Options const& o = parts.o;
+  Task& task = parts.task;
+  pl::Runtime& runtime = parts.runtime;
+  auto const& train = parts.train;
+  auto const& test = parts.test;
+  auto const& perturbation = parts.directions.perturbation();
+  pl::train::Scored const objective(on_train, pl::train::loss_function(o.loss));
   pl::train::Evaluation last;
   auto const evaluate = [&] {
+    using Example = typename Task::Objective::Example;
     last = pl::train::evaluate(on_test, task.model, std::span<Example const>(test), o.evaluation_batch,
                                runtime, perturbation);
     return examples::score_of(last, task.objective.classes());
@@ -115,36 +129,59 @@ int run_task(Options const& o) {
   examples::TrainingRun run(
       o, program, task.model, objective, perturbation, train, runtime,
       [&] { return describe_run(o, task, train); }, evaluate, Team());
-  examples::print_model(o, Task::Model::names.title, task.model, trained);
+  examples::print_model(o, Task::names.title, task.model, parts.trained);
   frozen.print(std::cout);
   std::cout << "data     " << train.size() << " examples to train on, " << test.size() << " to test on"
             << (o.test_data.empty() ? ", none twice" : "") << '\n'
             << task.description() << std::flush;
   run.interruptibly([&](auto const& stop) { task.start(train, o, perturbation, stop, runtime); });
   if (o.steps > 0) {
-    directions.begin(task.model);
+    parts.directions.begin(task.model);
     if (!o.journal.file.empty() && Team().rank() == 0) {
       task.keep_start(o.journal.file);
     }
   }
   run.before();
   run.train([&] {
-    pl::layers::merge_lora(task.model, runtime);
+    if constexpr (!Task::prefixed) {
+      pl::layers::merge_lora(task.model, runtime);
+    }
     frozen.forget(); // what is trained of the merged model is no matter any more
     task.save(o.out, o.model);
   });
   run.after();
   auto const metrics = pl::train::compute_metrics(last.labels, last.predictions, task.objective.classes());
-  std::cout << '\n' << pl::train::confusion_table(metrics, labels.names) << '\n';
+  std::cout << '\n' << pl::train::confusion_table(metrics, parts.given.labels.names) << '\n';
   if (!o.predictions.empty()) {
-    examples::write_predictions(o.predictions, data.test, last);
+    examples::write_predictions(o.predictions, parts.given.data.test, last);
   }
   run.print_results();
   return run.status();
 }
 
+template <class Task>
+int run_task(Options const& o) {
+  Parts<Task> parts(o);
+  auto const& objective = parts.task.objective;
+  if constexpr (pl::train::TakesBottom<typename Task::Objective, typename Task::Model>) {
+    examples::FrozenLayers frozen(o, parts.task.model, objective, parts.train, parts.test);
+    return run_objective(parts, pl::train::OnFrozenBottom(objective, frozen.train()),
+                         pl::train::OnFrozenBottom(objective, frozen.test()), frozen);
+  } else { // under a prefix, every layer is another one
+    examples::FrozenLayers none;
+    return run_objective(parts, objective, objective, none);
+  }
+}
+
+/// Label words, with a prefix before the model.
+template <class Model>
+using PrefixTask = examples::PromptTask<Model, pl::models::Prefixed<Model>>;
+
 template <class Model>
 int run_model(Options options) {
+  if (options.adapter == "prefix") {
+    return run_task<PrefixTask<Model>>(options);
+  }
   bool const chooses = options.method.preset == "auto";
   if (chooses && !options.label_words.empty() && examples::prefers_head<Model>(options)) {
     options.label_words.clear();
@@ -173,6 +210,9 @@ auto with_model(Options const& options, std::string const& storage, F&& f) {
 
 pl::train::MemoryNeeds needs_in(Options const& options, std::string const& storage) {
   return with_model(options, storage, [&]<class Model>(std::type_identity<Model>) {
+    if (options.adapter == "prefix") {
+      return needs_of_task<PrefixTask<Model>>(options);
+    }
     return options.label_words.empty() ? needs_of_task<examples::HeadTask<Model>>(options)
                                        : needs_of_task<examples::PromptTask<Model>>(options);
   });
@@ -184,6 +224,10 @@ int run(Options options) {
                 ": an OPT is trained on cross-entropy alone");
     return examples::run_causal<examples::ChoiceTask, false>(examples::as_choice(options), program);
   }
+  examples::settle_prefix(options);
+  pl::require(options.adapter != "prefix" || !options.label_words.empty(),
+              "--adapter prefix: a prefix needs --label-words, as in ham=personal,spam=commercial; without "
+              "them a head is trained, by --adapter none or lora");
   examples::choose_memory(options, {"f32", "f16"}, "take a model of fewer weights",
                           [&](std::string const& storage) { return needs_in(options, storage); });
   return with_model(options, options.storage,

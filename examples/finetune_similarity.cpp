@@ -77,7 +77,14 @@ bool parse(int argc, char** argv, Options& o, int& status) {
   app.option_defaults()->take_last();
   add_data(app, o);
   examples::detail::add_training(app, o);
-  examples::detail::add_adapter(app, o);
+  app.add_option(
+         "--adapter", o.adapter,
+         "none trains the model's weights, lora terms of low rank beside them, which --out has in its "
+         "weights")
+      ->check(examples::one_of({"none", "lora"}))
+      ->capture_default_str()
+      ->type_name("KIND");
+  examples::add_lora_terms(app, o.lora);
   examples::add_method(app, o.method);
   examples::detail::add_machine(app, o);
   examples::add_phone(app, o.phone);

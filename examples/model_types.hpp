@@ -46,9 +46,10 @@ inline ModelWords model_words(pocketllm::io::Journal const& journal) {
   pocketllm::require(model != nullptr, words.place,
                      ": is not there; only the program that wrote the journal can "
                      "load its model");
-  pocketllm::require(
-      !model->contains("prefix"), words.place,
-      ": the run trained a prefix beside the model, which only finetune_causal --resume rebuilds");
+  pocketllm::require(!model->contains("prefix"), words.place,
+                     ": the run trained a prefix beside the model, which only the program that wrote the "
+                     "journal rebuilds, by "
+                     "--resume");
   words.type = pocketllm::text::string_member(*model, "type", words.place);
   words.storage = pocketllm::text::string_member(*model, "storage", words.place);
   return words;

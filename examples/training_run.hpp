@@ -90,9 +90,12 @@ MethodOptions settled_method(ClassifierOptions const& o, Model const& model, Obj
                      "the loss is flat around the weights, so no rate follows from it; give "
                      "--learning-rate and --epsilon");
   method.epsilon = method.epsilon != 0.0 ? method.epsilon : rounded(static_cast<double>(probe.epsilon()));
-  // LoRA's terms start at B = 0, where A does not count yet and the loss is flatter than they make it; the
-  // rate that was found by hand for tiny-roberta is a twentieth of what it says there
-  double const share = o.adapter == "lora" ? 0.05 : 1.0;
+  // LoRA's terms start at B = 0, where A does not count yet and the loss is flatter than they make it, and an
+  // encoder's prefix as real tokens, around which it is flatter than further on; the rates that were found by
+  // hand for tiny-roberta are a twentieth of what it says there
+  bool const flatter =
+      o.adapter == "lora" || (o.adapter == "prefix" && !pocketllm::models::TextGenerator<Model>);
+  double const share = flatter ? 0.05 : 1.0;
   method.learning_rate =
       method.learning_rate != 0.0 ? method.learning_rate : rounded(share * rate_after(probe, method));
   std::cout << "probe    slope " << std::setprecision(2) << rounded(probe.slope) << ", curvature "

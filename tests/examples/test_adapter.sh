@@ -56,8 +56,8 @@ on_prompt --lora-targets '*.layer.3.*.query,*.layer.3.*.dense' --lora-rank 2 --s
 expect_success 'frozen   embeddings and the first 3 layers, computed once for each text'
 on_prompt --lora-targets '*.q_proj' --steps 1
 expect_error 1 'no linear layer of the model matches "*.q_proj"'
-on_prompt --adapter prefix
-expect_early_error 2 '--adapter: prefix not in {none,lora}'
+on_prompt --adapter lorry
+expect_early_error 2 '--adapter: lorry not in {none,lora,prefix}'
 
 # Of an OPT too, --out is the whole.
 run --model "$(dirname "$model")/tiny-opt" --data "$data" --text-column SMS --label-column Label --k-shot 4 --test-size 4 \

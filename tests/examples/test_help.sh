@@ -8,7 +8,7 @@ for flag in --help -h; do
 done
 for option in --model --data --test-data --text-column --label-column --template --label-words --pooling --head-start --head-steps --head-rate --head-decay --k-shot \
   --test-size --max-tokens --steps --batch --learning-rate --epsilon --schedule --warm-up --weight-decay \
-  --adapter --lora-rank --lora-alpha --lora-targets --perturbation --train --seed --group-by-length --storage --cache --cache-dir --threads --out --metrics --plot --predictions \
+  --adapter --lora-rank --lora-alpha --lora-targets --prefix-tokens --prefix-from --perturbation --train --seed --group-by-length --storage --cache --cache-dir --threads --out --metrics --plot --predictions \
   --eval-every --micro-batches --journal --resume --accept-damage --snapshot-every --snapshots --memory-budget --help; do
   [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
 done

@@ -47,5 +47,5 @@ program=$trainer
 write_texts --steps 2 --adapter prefix --journal prefix.journal --sample-tokens 0
 program=$replay
 run --model "$opt" --journal prefix.journal
-expect_early_error 1 'the run trained a prefix beside the model, which only finetune_causal --resume rebuilds'
+expect_early_error 1 'the run trained a prefix beside the model, which only the program that wrote the journal rebuilds, by --resume'
 finish

@@ -37,9 +37,11 @@ double dot(float const* a, float const* b, std::size_t count) {
   return sum;
 }
 
-/// softmax(Q K^T / sqrt(head width)) V, [lanes, rows, width].
+/// softmax(Q K^T / sqrt(head width)) V, [lanes, rows, width], of all rows of `past` and then the sequence's
+/// own.
 std::vector<double> naive_attention(Lanes<float const> q, Lanes<float const> k, Lanes<float const> v,
-                                    std::vector<std::size_t> const& offsets, std::size_t heads) {
+                                    std::vector<std::size_t> const& offsets, std::size_t heads,
+                                    layers::KeyValues const& past) {
   std::size_t const width = q.cols / heads;
   std::vector<double> result(q.lanes * q.rows * q.cols);
   for (std::size_t l = 0; l < q.lanes; ++l) {
@@ -47,14 +49,20 @@ std::vector<double> naive_attention(Lanes<float const> q, Lanes<float const> k, 
       for (std::size_t i = offsets[s]; i < offsets[s + 1]; ++i) {
         for (std::size_t c = 0; c < q.cols; c += width) {
           std::vector<double> scores;
+          std::vector<float const*> values;
+          for (std::size_t j = 0; j < past.k.rows; ++j) {
+            scores.push_back(dot(q.row(l, i) + c, past.k.row(l, j) + c, width));
+            values.push_back(past.v.row(l, j) + c);
+          }
           for (std::size_t j = offsets[s]; j < offsets[s + 1]; ++j) {
             scores.push_back(dot(q.row(l, i) + c, k.row(l, j) + c, width));
+            values.push_back(v.row(l, j) + c);
           }
           scores = naive_softmax(scores, 1.0 / std::sqrt(static_cast<double>(width)));
           double* const out = result.data() + (l * q.rows + i) * q.cols + c;
-          for (std::size_t j = offsets[s]; j < offsets[s + 1]; ++j) {
+          for (std::size_t j = 0; j < scores.size(); ++j) {
             for (std::size_t e = 0; e < width; ++e) {
-              out[e] += scores[j - offsets[s]] * static_cast<double>(v.row(l, j)[c + e]);
+              out[e] += scores[j] * static_cast<double>(values[j][e]);
             }
           }
         }
@@ -67,30 +75,36 @@ std::vector<double> naive_attention(Lanes<float const> q, Lanes<float const> k, 
 struct Shape {
   std::size_t lanes, heads, head_width;
   std::vector<std::size_t> lengths;
-  float scale = 1.0F;  ///< of queries and keys
-  std::size_t gap = 0; ///< between rows
+  float scale = 1.0F;       ///< of queries and keys
+  std::size_t gap = 0;      ///< between rows
+  std::size_t past = 0;     ///< rows before every sequence
+  bool past_shared = false; ///< one lane of them for all
 };
 
 struct Data {
   std::size_t heads;
   std::vector<std::size_t> offsets;
-  naive::Activations q, k, v;
+  naive::Activations q, k, v, past_k, past_v;
 
   explicit Data(Shape const& s) : Data(s, offsets_of(s.lengths)) {}
 
   template <class A = simd::native>
   std::vector<float> attend(std::size_t threads) {
     Runtime runtime(threads);
-    layers::attention<A>(q.view(), k.view(), v.view(), offsets, heads, runtime);
+    layers::attention<A>(q.view(), offsets, k.view(), v.view(), offsets, heads, runtime, past());
     return q.values();
   }
+
+  [[nodiscard]] layers::KeyValues past() { return {past_k.view(), past_v.view()}; }
 
 private:
   Data(Shape const& s, std::vector<std::size_t> ends)
       : heads(s.heads), offsets(std::move(ends)),
         q(s.lanes, offsets.back(), s.heads * s.head_width, s.gap, 1, s.scale),
         k(s.lanes, offsets.back(), s.heads * s.head_width, s.gap, 2, s.scale),
-        v(s.lanes, offsets.back(), s.heads * s.head_width, s.gap, 3) {}
+        v(s.lanes, offsets.back(), s.heads * s.head_width, s.gap, 3),
+        past_k(s.past_shared ? 1 : s.lanes, s.past, s.heads * s.head_width, s.gap + 3, 4, s.scale),
+        past_v(s.past_shared ? 1 : s.lanes, s.past, s.heads * s.head_width, s.gap + 3, 5) {}
 
   static std::vector<std::size_t> offsets_of(std::vector<std::size_t> const& lengths) {
     std::vector<std::size_t> offsets{0};
@@ -105,7 +119,8 @@ private:
 template <class A>
 double error(Shape const& s, std::size_t threads = 1) {
   Data data(s);
-  auto const expected = naive_attention(data.q.view(), data.k.view(), data.v.view(), data.offsets, s.heads);
+  auto const expected =
+      naive_attention(data.q.view(), data.k.view(), data.v.view(), data.offsets, s.heads, data.past());
   return naive::largest_difference(data.attend<A>(threads), expected);
 }
 
@@ -134,6 +149,46 @@ TEST_CASE_TEMPLATE("attention keeps lanes, sequences and heads apart, whatever t
       CAPTURE(threads);
       CHECK(error<A>({3, 5, head_width, {9, 1, 17, 2}, 1.0F, 16}, threads) < small);
     }
+  }
+}
+
+TEST_CASE_TEMPLATE("attention sees what stands before every sequence", A, POCKETLLM_TEST_WIDTHS) {
+  for (std::size_t const head_width : {6U, 16U, 64U}) {
+    for (std::size_t const threads : {1U, 3U}) {
+      CAPTURE(head_width);
+      CAPTURE(threads);
+      CHECK(error<A>({3, 2, head_width, {9, 1, 130, 2}, 1.0F, 0, 5}, threads) < small);
+      CHECK(error<A>({2, 3, head_width, {1, 9}, 1.0F, 2, 70, true}, threads) < small);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("what attention sees may lie in one piece or in two", A, POCKETLLM_TEST_WIDTHS) {
+  constexpr std::size_t before = 21, own = 120, lanes = 2, heads = 2, width = heads * 16;
+  Data whole({lanes, heads, 16, {before + own}});
+  auto const part = [&](naive::Activations& all, std::size_t first, std::size_t count) {
+    naive::Activations rows(lanes, count, width, 0, 0);
+    for (std::size_t l = 0; l < lanes; ++l) {
+      for (std::size_t i = 0; i < count; ++i) {
+        std::copy_n(all.view().row(l, first + i), width, rows.view().row(l, i));
+      }
+    }
+    return rows;
+  };
+  naive::Activations q = part(whole.q, before, own), k = part(whole.k, before, own),
+                     v = part(whole.v, before, own), past_k = part(whole.k, 0, before),
+                     past_v = part(whole.v, 0, before);
+  auto const expected = whole.attend<A>(1);
+  std::vector<std::size_t> const offsets{0, own};
+  Runtime runtime(2);
+  layers::attention<A>(q.view(), offsets, k.view(), v.view(), offsets, heads, runtime,
+                       {past_k.view(), past_v.view()});
+  auto const found = q.values();
+  for (std::size_t l = 0; l < lanes; ++l) {
+    auto const from = static_cast<std::ptrdiff_t>((l * (before + own) + before) * width);
+    auto const rows = static_cast<std::ptrdiff_t>(own * width);
+    CHECK(std::equal(expected.begin() + from, expected.begin() + from + rows,
+                     found.begin() + static_cast<std::ptrdiff_t>(l) * rows));
   }
 }
 
@@ -170,6 +225,25 @@ TEST_CASE("attention of activations that do not belong together is an error") {
   }
   CHECK_THROWS_WITH_AS(layers::attention(q.view(), q.view(), q.view(), none, 3, runtime),
                        doctest::Contains("with 0 and 0 ends"), Error);
+}
+
+TEST_CASE("what stands before and does not belong to the queries is an error") {
+  naive::Activations own(2, 3, 12, 0, 1), wide(2, 2, 16, 0, 1), two(2, 2, 12, 0, 1), other(2, 4, 12, 0, 1),
+      one(1, 2, 12, 0, 1), three(3, 2, 12, 0, 1), apart(2, 2, 12, 4, 1);
+  std::vector<std::size_t> const offsets{0, 3};
+  Runtime runtime(1);
+  auto const attend = [&](layers::KeyValues const& past) {
+    layers::attention(own.view(), offsets, own.view(), own.view(), offsets, 3, runtime, past);
+  };
+  CHECK_NOTHROW(attend({two.view(), two.view()}));
+  CHECK_NOTHROW(attend({one.view(), one.view()}));
+  CHECK_THROWS_WITH_AS(attend({wide.view(), two.view()}),
+                       doctest::Contains("what came before has 16 and 12 columns"), Error);
+  CHECK_THROWS_WITH_AS(attend({two.view(), other.view()}), doctest::Contains("2 and 4 rows"), Error);
+  CHECK_THROWS_WITH_AS(attend({two.view(), one.view()}), doctest::Contains("2 and 1 lanes"), Error);
+  CHECK_THROWS_WITH_AS(attend({three.view(), three.view()}),
+                       doctest::Contains("Q has 12 columns and 2 lanes"), Error);
+  CHECK_THROWS_AS(attend({two.view(), apart.view()}), Error);
 }
 
 TEST_CASE_TEMPLATE("softmax is the naive one for all lengths", A, POCKETLLM_TEST_WIDTHS) {

@@ -1,26 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prefix tuning: what the prefix begins as, what a step trains, and points.
+// Prefix tuning of either kind of model: what the prefix begins as, what a step trains, and points.
 #include "temporary_folder.hpp"
 #include "toy_causal.hpp"
 #include <pocketllm/models/prefixed.hpp>
 #include <pocketllm/optimize/estimator.hpp>
 #include <pocketllm/optimize/update_rule.hpp>
+#include <pocketllm/train/evaluate.hpp>
+#include <pocketllm/train/frozen_bottom.hpp>
+#include <pocketllm/train/masked_prompt.hpp>
 #include <pocketllm/train/next_token.hpp>
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
 using namespace pocketllm;
 using Model = models::Prefixed<models::Opt<float>>;
+using Encoder = models::Prefixed<models::Roberta<float>>;
 using Ids = std::vector<std::int32_t>;
 
 static_assert(train::CausalLanguageModel<Model> && train::CausalLanguageModel<models::Opt<f16>>);
 static_assert(!train::CausalLanguageModel<models::Roberta<float>>);
 static_assert(train::Objective<train::NextTokenLoss, Model>);
 static_assert(models::TextGenerator<Model> && models::TextGenerator<models::Opt<float>>);
+static_assert(train::Objective<toy::Prompt, Encoder> && !train::MaskedLanguageModel<Model>);
+static_assert(!train::CausalLanguageModel<Encoder> && !train::TakesBottom<toy::Prompt, Encoder>);
 
 namespace {
 
@@ -37,6 +45,36 @@ train::NextTokenLoss::Batch texts(Ids const& before) {
   }
   std::vector<std::size_t> const all{0, 1, 2};
   return train::NextTokenLoss{}.batch(examples, all);
+}
+
+std::vector<float> copy_of(tensor::Tensor<float> const& w) { return {w.values().begin(), w.values().end()}; }
+
+/// All weights of a model without its prefix.
+template <class M>
+std::vector<float> numbers_of(M const& model) {
+  std::vector<float> all;
+  model.for_each_tensor([&](auto const& w) { all.insert(all.end(), w.values().begin(), w.values().end()); });
+  return all;
+}
+
+/// Whether 60 steps on the batch make its loss smaller by 0.1, and move the prefix and nothing else.
+template <class M, class Objective>
+void check_training(M& model, Objective const& objective, typename Objective::Batch const& batch,
+                    float learning_rate, Runtime& runtime) {
+  auto const before = copy_of(model.prefix());
+  auto const frozen = numbers_of(model.model());
+  optimize::TwoPoint const estimator{.epsilon = 1e-1F};
+  optimize::Sgd update{.learning_rate = learning_rate};
+  random::Gaussian const perturbation;
+  float const first = objective(model, batch, random::unperturbed(), runtime).at(0);
+  for (std::uint64_t step = 0; step < 60; ++step) {
+    auto const points = estimator.points(step);
+    auto const losses = objective(model, batch, random::perturb(perturbation, points), runtime);
+    update(model, perturbation, estimator.gradient(points, losses), runtime);
+  }
+  CHECK(objective(model, batch, random::unperturbed(), runtime).at(0) < first - 0.1F);
+  CHECK(copy_of(model.prefix()) != before);
+  CHECK(numbers_of(model.model()) == frozen);
 }
 
 template <class M, random::Perturbation P>
@@ -66,27 +104,21 @@ TEST_CASE("a prefix begins as the tokens that it was made of, in front of every 
 TEST_CASE("a step trains the prefix and nothing else") {
   Runtime runtime(2);
   Model model = make_model(runtime);
-  std::vector<float> const before(model.prefix().values().begin(), model.prefix().values().end());
-  auto const batch = texts({});
-  optimize::TwoPoint const estimator{.epsilon = 1e-1F};
-  optimize::Sgd update{.learning_rate = 1e-2F};
-  random::Gaussian const perturbation;
-  train::NextTokenLoss const objective;
-  float const first = objective(model, batch, random::unperturbed(), runtime).at(0);
-  for (std::uint64_t step = 0; step < 60; ++step) {
-    auto const points = estimator.points(step);
-    auto const losses = objective(model, batch, random::perturb(perturbation, points), runtime);
-    update(model, perturbation, estimator.gradient(points, losses), runtime);
-  }
-  CHECK(objective(model, batch, random::unperturbed(), runtime).at(0) < first - 0.1F);
-  CHECK(!std::equal(before.begin(), before.end(), model.prefix().values().begin()));
-  auto const fresh = toy::load_opt();
-  std::vector<float> unchanged, weights;
-  fresh.for_each_tensor(
-      [&](auto const& w) { unchanged.insert(unchanged.end(), w.values().begin(), w.values().end()); });
-  model.model().for_each_tensor(
-      [&](auto const& w) { weights.insert(weights.end(), w.values().begin(), w.values().end()); });
-  CHECK(weights == unchanged);
+  check_training(model, train::NextTokenLoss{}, texts({}), 1e-2F, runtime);
+}
+
+TEST_CASE("so it does before a masked language model") {
+  Runtime runtime(2);
+  Encoder model(toy::load_model(), start, runtime);
+  toy::Prompt const objective{toy::tokenizer, "{text} is:{mask}", std::vector<std::string>{"a", "b"},
+                              model.config().max_tokens()};
+  auto const examples = toy::make_examples(objective);
+  std::vector<std::size_t> indices(examples.size());
+  std::iota(indices.begin(), indices.end(), std::size_t{0});
+  check_training(model, objective, objective.batch(examples, indices), 1e-1F, runtime);
+  auto const result = train::evaluate(objective, model, std::span<toy::Prompt::Example const>(examples), 3,
+                                      runtime, random::Gaussian{});
+  CHECK(result.predictions.size() == examples.size());
 }
 
 TEST_CASE("a prefix at several points is the prefix perturbed in memory") {
@@ -112,4 +144,6 @@ TEST_CASE("a prefix of no tokens, or of too many, is an error") {
         "a prefix has at least one token");
   CHECK(test::error_of([&] { Model const full(toy::load_opt(), Ids(20, 5), runtime); }) ==
         "a prefix of 20 tokens leaves no position; the model has 20");
+  Model other(toy::load_opt(), 3);
+  CHECK(test::error_of([&] { other.begin(start, runtime); }) == "a prefix of 3 tokens cannot begin with 4");
 }

@@ -27,7 +27,6 @@ struct CausalRows {
 namespace detail {
 
 inline void require_causal(Lanes<float> q, KeyValues const& own, CausalRows const& rows, std::size_t heads) {
-  KeyValues const& past = rows.past;
   require(heads != 0 && q.cols == own.k.cols && q.cols == own.v.cols && own.k.stride == own.v.stride &&
               q.cols % heads == 0 && rows.places.size() == q.rows && !rows.offsets.empty() &&
               rows.offsets.back() == own.k.rows && own.k.rows == own.v.rows && q.lanes == own.k.lanes &&
@@ -37,11 +36,7 @@ inline void require_causal(Lanes<float> q, KeyValues const& own, CausalRows cons
           own.v.cols, " columns, ", q.lanes, ", ", own.k.lanes, " and ", own.v.lanes, " lanes and ", q.rows,
           ", ", own.k.rows, " and ", own.v.rows, " rows, for ", rows.places.size(), " queries of ",
           rows.offsets.size(), " - 1 sequences");
-  require(past.k.rows == past.v.rows &&
-              (past.k.rows == 0 ||
-               (past.k.cols == q.cols && past.v.cols == q.cols && past.k.stride == past.v.stride)),
-          "causal attention: what came before has ", past.k.cols, " and ", past.v.cols, " columns and ",
-          past.k.rows, " and ", past.v.rows, " rows; Q has ", q.cols, " columns");
+  require_past(rows.past, q);
 }
 
 /// Rows that sequence s sees before its own.

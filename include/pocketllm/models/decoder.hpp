@@ -9,7 +9,7 @@
 #include <pocketllm/models/causal_batch.hpp>
 #include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/gather.hpp>
-#include <pocketllm/models/key_value_cache.hpp>
+#include <pocketllm/models/past.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -92,20 +92,20 @@ struct DecoderLayer {
 
   /// X [lanes, rows, width] of a whole batch in place. `past.own`: room for its keys and values, or empty.
   template <random::Perturbation P>
-  void operator()(Lanes<float> x, CausalBatch const& batch, Past const& past, std::size_t layer,
+  void operator()(Lanes<float> x, CausalBatch const& batch, LayerPast const& past,
                   random::Perturbed<P> const& at, Runtime& runtime) const {
     std::vector<std::size_t> all(x.rows);
     std::iota(all.begin(), all.end(), std::size_t{0});
-    finish(x, x, all, batch, past, layer, at, runtime);
+    finish(x, x, all, batch, past, at, runtime);
   }
 
   /// Y [lanes, rows, width] of X [1, rows, width], shared by all points, of a whole batch without a past.
   template <random::Perturbation P>
-  void from_shared(Lanes<float const> x, Lanes<float> y, CausalBatch const& batch, std::size_t layer,
+  void from_shared(Lanes<float const> x, Lanes<float> y, CausalBatch const& batch,
                    random::Perturbed<P> const& at, Runtime& runtime) const {
     std::vector<std::size_t> all(x.rows);
     std::iota(all.begin(), all.end(), std::size_t{0});
-    attend(x, x, all, y, batch, {}, layer, at, runtime);
+    attend(x, x, all, y, batch, {}, at, runtime);
     join(y, x, attention_norm, at, runtime);
     mix(y, at, runtime);
   }
@@ -113,10 +113,10 @@ struct DecoderLayer {
   /// Y [lanes, rows.size(), width] of X [lanes or 1, rows, width] at `rows`, ascending; all are attended to.
   template <random::Perturbation P>
   void at_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y,
-               CausalBatch const& batch, Past const& past, std::size_t layer, random::Perturbed<P> const& at,
+               CausalBatch const& batch, LayerPast const& past, random::Perturbed<P> const& at,
                Runtime& runtime) const {
     copy_rows(x, rows, y);
-    finish(y, x, rows, batch, past, layer, at, runtime);
+    finish(y, x, rows, batch, past, at, runtime);
   }
 
   template <class Self, class F>
@@ -138,12 +138,12 @@ private:
   /// Both parts on the rows X, of which row i is row places[i] of `context`; that may be X, or of one lane.
   template <random::Perturbation P>
   void finish(Lanes<float> x, Lanes<float const> context, std::span<std::size_t const> places,
-              CausalBatch const& batch, Past const& past, std::size_t layer, random::Perturbed<P> const& at,
+              CausalBatch const& batch, LayerPast const& past, random::Perturbed<P> const& at,
               Runtime& runtime) const {
     {
       Workspace::Frame const frame(runtime.workspace());
       Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-      attend(x, context, places, y, batch, past, layer, at, runtime);
+      attend(x, context, places, y, batch, past, at, runtime);
       join(x, y, attention_norm, at, runtime);
     }
     mix(x, at, runtime);
@@ -184,16 +184,12 @@ private:
   /// Y = attention of X to the rows of `context` and what stands before; both may be of one lane.
   template <random::Perturbation P>
   void attend(Lanes<float const> x, Lanes<float const> context, std::span<std::size_t const> places,
-              Lanes<float> y, CausalBatch const& batch, Past const& past, std::size_t layer,
-              random::Perturbed<P> const& at, Runtime& runtime) const {
+              Lanes<float> y, CausalBatch const& batch, LayerPast const& past, random::Perturbed<P> const& at,
+              Runtime& runtime) const {
     Workspace& workspace = runtime.workspace();
     Workspace::Frame const frame(workspace);
     Lanes<float> const q = take_lanes(workspace, at.lanes(), x.rows, x.cols);
-    bool const kept = !past.own.empty();
-    Lanes<float> const k =
-        kept ? past.own[layer].first : take_lanes(workspace, at.lanes(), context.rows, context.cols);
-    Lanes<float> const v =
-        kept ? past.own[layer].second : take_lanes(workspace, at.lanes(), context.rows, context.cols);
+    auto const [k, v] = past.take_own(workspace, at.lanes(), context.rows, context.cols);
     {
       Workspace::Frame const packed(workspace);
       if (x.data == context.data) {
@@ -206,11 +202,8 @@ private:
                          runtime);
       }
     }
-    layers::CausalRows rows{batch.offsets(), places, batch.prompts()};
-    if (past.rows != 0) {
-      rows.past = past.before[layer];
-    }
-    layers::causal_attention(q, {k, v}, rows, shape.heads, runtime);
+    layers::causal_attention(q, {k, v}, {batch.offsets(), places, batch.prompts(), past.before}, shape.heads,
+                             runtime);
     tensor::products(tensor::pack(Lanes<float const>(q), runtime), {attention_output.into(y)}, at, runtime);
   }
 
@@ -247,7 +240,7 @@ struct Decoder {
                   Runtime& runtime, Observer&& observe) const {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       observe(i, Lanes<float const>(x));
-      layers[i](x, batch, past, i, at, runtime);
+      layers[i](x, batch, past.at(i), at, runtime);
     }
   }
 
@@ -256,7 +249,7 @@ struct Decoder {
   void range(std::size_t first, std::size_t end, Lanes<float> x, CausalBatch const& batch, Past const& past,
              random::Perturbed<P> const& at, Runtime& runtime) const {
     for (std::size_t i = first; i < end; ++i) {
-      layers[i](x, batch, past, i, at, runtime);
+      layers[i](x, batch, past.at(i), at, runtime);
     }
   }
 
@@ -265,7 +258,7 @@ struct Decoder {
   void at_rows(Lanes<float> x, std::span<std::size_t const> rows, Lanes<float> y, CausalBatch const& batch,
                Past const& past, random::Perturbed<P> const& at, Runtime& runtime) const {
     range(0, layers.size() - 1, x, batch, past, at, runtime);
-    layers.back().at_rows(x, rows, y, batch, past, layers.size() - 1, at, runtime);
+    layers.back().at_rows(x, rows, y, batch, past.at(layers.size() - 1), at, runtime);
   }
 
   /// The same of a whole batch whose `bottom` is there.
@@ -280,11 +273,11 @@ struct Decoder {
     Lanes<float const> x = bottom.states;
     if (bottom.layers < last) {
       Lanes<float> const own = take_lanes(runtime.workspace(), at.lanes(), x.rows, x.cols);
-      layers[bottom.layers].from_shared(x, own, batch, bottom.layers, at, runtime);
+      layers[bottom.layers].from_shared(x, own, batch, at, runtime);
       range(bottom.layers + 1, last, own, batch, {}, at, runtime);
       x = own;
     }
-    layers.back().at_rows(x, rows, y, batch, {}, last, at, runtime);
+    layers.back().at_rows(x, rows, y, batch, {}, at, runtime);
   }
 
   template <class Self, class F>

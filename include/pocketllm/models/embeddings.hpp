@@ -50,16 +50,19 @@ struct Embeddings {
   }
 };
 
-/// The position of every token of the batch. Throws Error for a sequence that is too long.
+/// The position of every token of the batch, behind `before` tokens that stand before each sequence. Throws
+/// Error for a sequence that is too long.
 template <EncoderFamily F>
-[[nodiscard]] std::vector<std::int32_t> position_ids(Batch const& batch,
-                                                     EncoderModelConfig<F> const& config) {
+[[nodiscard]] std::vector<std::int32_t> position_ids(Batch const& batch, EncoderModelConfig<F> const& config,
+                                                     std::size_t before = 0) {
   std::vector<std::int32_t> positions;
   positions.reserve(batch.tokens());
   for (std::size_t s = 0; s < batch.size(); ++s) {
-    require(batch.ids(s).size() <= config.max_tokens(), "sequence ", s, " has ", batch.ids(s).size(),
-            " tokens; the model has positions for ", config.max_tokens());
-    std::size_t next = F::first_position(config.pad_id); // always below config.positions
+    std::size_t const tokens = before + batch.ids(s).size();
+    require(tokens <= config.max_tokens(), "sequence ", s, " has ", tokens, " tokens",
+            before == 0 ? "" : concat(", ", before, " that stand before it among them"),
+            "; the model has positions for ", config.max_tokens());
+    std::size_t next = F::first_position(config.pad_id) + before; // always below config.positions
     for (std::int32_t const id : batch.ids(s)) {
       bool const skipped = F::skips_padding && id == config.pad_id;
       positions.push_back(skipped ? config.pad_id : static_cast<std::int32_t>(next++));

@@ -8,6 +8,7 @@
 #include <pocketllm/models/batch.hpp>
 #include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/gather.hpp>
+#include <pocketllm/models/past.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -51,16 +52,16 @@ struct EncoderLayer {
 
   /// X [lanes, rows, width] in place.
   template <random::Perturbation P>
-  void operator()(Lanes<float> x, Batch const& batch, std::size_t heads, random::Perturbed<P> const& at,
-                  Runtime& runtime) const {
-    finish(x, x, batch.offsets(), batch, heads, at, runtime);
+  void operator()(Lanes<float> x, Batch const& batch, LayerPast const& past, std::size_t heads,
+                  random::Perturbed<P> const& at, Runtime& runtime) const {
+    finish(x, x, batch.offsets(), batch, past, heads, at, runtime);
   }
 
-  /// Y [lanes, rows, width] of X [1, rows, width], which all points share.
+  /// Y [lanes, rows, width] of X [1, rows, width], which all points share, without a past.
   template <random::Perturbation P>
   void from_shared(Lanes<float const> x, Lanes<float> y, Batch const& batch, std::size_t heads,
                    random::Perturbed<P> const& at, Runtime& runtime) const {
-    attend(x, x, batch.offsets(), y, batch, heads, at, runtime);
+    attend(x, x, batch.offsets(), y, batch, {}, heads, at, runtime);
     attention_norm(y, x, at, runtime);
     mix(y, at, runtime);
   }
@@ -69,14 +70,15 @@ struct EncoderLayer {
   /// ascending order. The other rows are only attended to, which saves most of the work.
   template <random::Perturbation P>
   void at_rows(Lanes<float const> x, std::span<std::size_t const> rows, Lanes<float> y, Batch const& batch,
-               std::size_t heads, random::Perturbed<P> const& at, Runtime& runtime) const {
+               LayerPast const& past, std::size_t heads, random::Perturbed<P> const& at,
+               Runtime& runtime) const {
     std::vector<std::size_t> queries; // how many of `rows` lie before each sequence
     for (std::size_t const offset : batch.offsets()) {
       queries.push_back(
           static_cast<std::size_t>(std::lower_bound(rows.begin(), rows.end(), offset) - rows.begin()));
     }
     copy_rows(x, rows, y);
-    finish(y, x, queries, batch, heads, at, runtime);
+    finish(y, x, queries, batch, past, heads, at, runtime);
   }
 
   template <class Self, class F>
@@ -94,11 +96,12 @@ private:
   /// X = norm(X + attention(X, context)); X = norm(X + feed_forward(X)). The context may be of one lane.
   template <random::Perturbation P>
   void finish(Lanes<float> x, Lanes<float const> context, std::span<std::size_t const> queries,
-              Batch const& batch, std::size_t heads, random::Perturbed<P> const& at, Runtime& runtime) const {
+              Batch const& batch, LayerPast const& past, std::size_t heads, random::Perturbed<P> const& at,
+              Runtime& runtime) const {
     {
       Workspace::Frame const frame(runtime.workspace());
       Lanes<float> const y = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
-      attend(x, context, queries, y, batch, heads, at, runtime);
+      attend(x, context, queries, y, batch, past, heads, at, runtime);
       attention_norm(x, y, at, runtime);
     }
     mix(x, at, runtime);
@@ -113,17 +116,16 @@ private:
     output_norm(x, y, at, runtime);
   }
 
-  /// Y [lanes, queries, width] = attention of the rows of X to those of `context`, which may be X itself;
-  /// either may be of one lane.
+  /// Y [lanes, queries, width] = attention of the rows of X to what stands before and to the rows of
+  /// `context`, which may be X itself; all but Y may be of one lane.
   template <random::Perturbation P>
   void attend(Lanes<float const> x, Lanes<float const> context, std::span<std::size_t const> queries,
-              Lanes<float> y, Batch const& batch, std::size_t heads, random::Perturbed<P> const& at,
-              Runtime& runtime) const {
+              Lanes<float> y, Batch const& batch, LayerPast const& past, std::size_t heads,
+              random::Perturbed<P> const& at, Runtime& runtime) const {
     Workspace& workspace = runtime.workspace();
     Workspace::Frame const frame(workspace);
     Lanes<float> const q = take_lanes(workspace, at.lanes(), x.rows, x.cols);
-    Lanes<float> const k = take_lanes(workspace, at.lanes(), context.rows, context.cols);
-    Lanes<float> const v = take_lanes(workspace, at.lanes(), context.rows, context.cols);
+    auto const [k, v] = past.take_own(workspace, at.lanes(), context.rows, context.cols);
     {
       Workspace::Frame const packed(workspace);
       tensor::Packed const c = tensor::pack(context, runtime);
@@ -135,7 +137,7 @@ private:
       }
     }
     layers::attention(q, queries, Lanes<float const>(k), Lanes<float const>(v), batch.offsets(), heads,
-                      runtime);
+                      runtime, past.before);
     tensor::products(tensor::pack(Lanes<float const>(q), runtime), {attention_output.into(y)}, at, runtime);
   }
 
@@ -166,21 +168,21 @@ struct Encoder {
   /// X [lanes, rows, width] in place; `observe(i, X)` sees it before layer i, and at last as i =
   /// layers.size().
   template <random::Perturbation P, class Observer>
-  void operator()(Lanes<float> x, Batch const& batch, random::Perturbed<P> const& at, Runtime& runtime,
-                  Observer&& observe) const {
+  void operator()(Lanes<float> x, Batch const& batch, Past const& past, random::Perturbed<P> const& at,
+                  Runtime& runtime, Observer&& observe) const {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       observe(i, Lanes<float const>(x));
-      layers[i](x, batch, heads, at, runtime);
+      layers[i](x, batch, past.at(i), heads, at, runtime);
     }
     observe(layers.size(), Lanes<float const>(x));
   }
 
   /// The layers `first` to `end` on X [lanes, rows, width] in place.
   template <random::Perturbation P>
-  void range(std::size_t first, std::size_t end, Lanes<float> x, Batch const& batch,
+  void range(std::size_t first, std::size_t end, Lanes<float> x, Batch const& batch, Past const& past,
              random::Perturbed<P> const& at, Runtime& runtime) const {
     for (std::size_t i = first; i < end; ++i) {
-      layers[i](x, batch, heads, at, runtime);
+      layers[i](x, batch, past.at(i), heads, at, runtime);
     }
   }
 
@@ -196,11 +198,11 @@ struct Encoder {
   /// need only a part of the last layer. X is overwritten.
   template <random::Perturbation P>
   void at_rows(Lanes<float> x, std::span<std::size_t const> rows, Lanes<float> y, Batch const& batch,
-               random::Perturbed<P> const& at, Runtime& runtime) const {
+               Past const& past, random::Perturbed<P> const& at, Runtime& runtime) const {
     bool const part = !layers.empty() && std::is_sorted(rows.begin(), rows.end());
-    range(0, layers.size() - (part ? 1 : 0), x, batch, at, runtime);
+    range(0, layers.size() - (part ? 1 : 0), x, batch, past, at, runtime);
     if (part) {
-      layers.back().at_rows(x, rows, y, batch, heads, at, runtime);
+      layers.back().at_rows(x, rows, y, batch, past.at(layers.size() - 1), heads, at, runtime);
     } else {
       copy_rows(x, rows, y);
     }
@@ -217,7 +219,7 @@ struct Encoder {
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float const> const x = above(bottom, layers.size() - (part ? 1 : 0), batch, at, runtime);
     if (part) {
-      layers.back().at_rows(x, rows, y, batch, heads, at, runtime);
+      layers.back().at_rows(x, rows, y, batch, {}, heads, at, runtime);
     } else {
       copy_rows(x, rows, y);
     }
@@ -241,7 +243,7 @@ private:
     Lanes<float> const x =
         take_lanes(runtime.workspace(), at.lanes(), bottom.states.rows, bottom.states.cols);
     layers[bottom.layers].from_shared(bottom.states, x, batch, heads, at, runtime);
-    range(bottom.layers + 1, end, x, batch, at, runtime);
+    range(bottom.layers + 1, end, x, batch, {}, at, runtime);
     return x;
   }
 };

@@ -8,6 +8,7 @@
 #include <pocketllm/models/encoder_heads.hpp>
 #include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/gather.hpp>
+#include <pocketllm/models/key_value_cache.hpp>
 #include <pocketllm/models/pooling.hpp>
 
 #include <algorithm>
@@ -25,7 +26,10 @@ namespace pocketllm::models {
 /// workspace of the runtime: a function that returns some needs a Workspace::Frame around it at its caller.
 ///
 /// What lies below the lowest trained layer is computed once for all points. Functions that score or pool
-/// also take it as their last argument, from bottom(), possibly of an earlier step: the bits are the same.
+/// also take it, from bottom(), possibly of an earlier step: the bits are the same.
+///
+/// The last argument of functions of a batch is what stands before each of its sequences, for instance a
+/// trained prefix. It takes positions, and under it each layer is another one: there is no bottom then.
 template <EncoderFamily Family, layers::Weights T>
 class EncoderModel {
 public:
@@ -51,9 +55,9 @@ public:
   /// states before layer i and behind the last one.
   template <random::Perturbation P, class Observer = NoObserver>
   [[nodiscard]] Lanes<float> hidden(Batch const& batch, random::Perturbed<P> const& at, Runtime& runtime,
-                                    Observer&& observe = {}) const {
-    Lanes<float> const x = embed(batch, at, runtime);
-    encoder_(x, batch, at, runtime, observe);
+                                    Observer&& observe = {}, Past const& past = {}) const {
+    Lanes<float> const x = embed(batch, past, at, runtime);
+    encoder_(x, batch, past, at, runtime, observe);
     return x;
   }
 
@@ -63,13 +67,14 @@ public:
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> word_scores(Batch const& batch, std::span<std::size_t const> rows,
                                          std::span<std::int32_t const> words, random::Perturbed<P> const& at,
-                                         Runtime& runtime, Bottom const& bottom = {}) const {
+                                         Runtime& runtime, Bottom const& bottom = {},
+                                         Past const& past = {}) const {
     require(masked_head_.has_value(), "this ", names.title, " has ",
             config_.classes != 0 ? "a classification head and " : "", "no masked-language-model head");
     std::size_t const outputs = words.empty() ? config_.vocabulary : words.size();
     Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), rows.size(), outputs);
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const x = hidden_at(batch, rows, at, runtime, bottom);
+    Lanes<float> const x = hidden_at(batch, rows, at, runtime, bottom, past);
     Lanes<float> const h = take_lanes(runtime.workspace(), x.lanes, x.rows, x.cols);
     tensor::products(tensor::pack(Lanes<float const>(x), runtime),
                      {masked_head_->dense.into(h, simd::Activation::gelu)}, at, runtime);
@@ -88,15 +93,16 @@ public:
   /// model has no pooler.
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> pooled(Batch const& batch, Pooling pooling, random::Perturbed<P> const& at,
-                                    Runtime& runtime, Bottom const& bottom = {}) const {
+                                    Runtime& runtime, Bottom const& bottom = {},
+                                    Past const& past = {}) const {
     Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), batch.size(), config_.encoder.width);
     Workspace::Frame const frame(runtime.workspace());
     if (pooling == Pooling::mean) {
-      mean_rows(last_states(batch, at, runtime, bottom), batch.offsets(), y, runtime);
+      mean_rows(last_states(batch, at, runtime, bottom, past), batch.offsets(), y, runtime);
       return y;
     }
     require(class_head_ && class_head_->pooler, "this ", names.title, " has no pooler for its first token");
-    Lanes<float> const x = hidden_at(batch, batch.offsets().first(batch.size()), at, runtime, bottom);
+    Lanes<float> const x = hidden_at(batch, batch.offsets().first(batch.size()), at, runtime, bottom, past);
     tensor::products(tensor::pack(Lanes<float const>(x), runtime),
                      {class_head_->pooler->into(y, simd::Activation::tanh)}, at, runtime);
     return y;
@@ -106,12 +112,13 @@ public:
   /// head.
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> class_scores(Batch const& batch, random::Perturbed<P> const& at,
-                                          Runtime& runtime, Bottom const& bottom = {}) const {
+                                          Runtime& runtime, Bottom const& bottom = {},
+                                          Past const& past = {}) const {
     require(class_head_ && class_head_->scores, "this ", names.title, " has ",
             masked_head_ ? "a masked-language-model head and " : "", "no classification head");
     Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), batch.size(), config_.classes);
     Workspace::Frame const frame(runtime.workspace());
-    Lanes<float> const h = pooled(batch, config_.pooling, at, runtime, bottom);
+    Lanes<float> const h = pooled(batch, config_.pooling, at, runtime, bottom, past);
     tensor::products(tensor::pack(Lanes<float const>(h), runtime), {class_head_->scores->into(scores)}, at,
                      runtime);
     return scores;
@@ -139,12 +146,30 @@ public:
     if (layers == encoder_.layers.size() && !rows.empty()) {
       Lanes<float> const y = take_lanes(runtime.workspace(), 1, rows.size(), config_.encoder.width);
       Workspace::Frame const frame(runtime.workspace());
-      encoder_.at_rows(embed(batch, at, runtime), rows, y, batch, at, runtime);
+      encoder_.at_rows(embed(batch, {}, at, runtime), rows, y, batch, {}, at, runtime);
       return {layers, y, true};
     }
-    Lanes<float> const x = embed(batch, at, runtime);
-    encoder_.range(0, layers, x, batch, at, runtime);
+    Lanes<float> const x = embed(batch, {}, at, runtime);
+    encoder_.range(0, layers, x, batch, {}, at, runtime);
     return {layers, x};
+  }
+
+  /// A cache for up to `capacity` tokens of one sequence. Throws Error when there are no positions for so
+  /// many.
+  [[nodiscard]] KeyValueCache make_cache(std::size_t capacity) const {
+    return detail::make_cache(config_.encoder, config_.max_tokens(), capacity);
+  }
+
+  /// Reads `ids` as one sequence into a cache. Throws Error unless that is empty: a token sees those behind
+  /// it too, so that there is no reading on.
+  void read(KeyValueCache& cache, std::span<std::int32_t const> ids, Runtime& runtime) const {
+    require(cache.size() == 0, "this ", names.title, " reads all tokens at once; the cache has ",
+            cache.size(), " already; use an empty one");
+    Batch batch;
+    batch.add(ids);
+    Workspace::Frame const frame(runtime.workspace());
+    static_cast<void>(hidden(batch, random::unperturbed(), runtime, NoObserver{}, cache.extend(ids.size())));
+    cache.commit(ids.size());
   }
 
   /// The layer that scores classes. Throws Error when there is none.
@@ -222,24 +247,32 @@ private:
   }
 
   template <random::Perturbation P>
-  [[nodiscard]] Lanes<float> embed(Batch const& batch, random::Perturbed<P> const& at,
+  [[nodiscard]] Lanes<float> embed(Batch const& batch, Past const& past, random::Perturbed<P> const& at,
                                    Runtime& runtime) const {
     Lanes<float> const x = take_lanes(runtime.workspace(), at.lanes(), batch.tokens(), config_.encoder.width);
-    embeddings_(batch, position_ids(batch, config_), at, x, runtime);
+    embeddings_(batch, position_ids(batch, config_, past.rows), at, x, runtime);
     return x;
+  }
+
+  /// What all points share of a pass, or is given; empty under a past.
+  template <random::Perturbation P>
+  [[nodiscard]] Bottom bottom_for(Batch const& batch, std::span<std::size_t const> rows,
+                                  random::Perturbed<P> const& at, Runtime& runtime, Bottom const& given,
+                                  Past const& past) const {
+    return past.empty() ? shared_bottom(*this, batch, rows, at, runtime, given) : Bottom{};
   }
 
   /// The hidden states of the tokens `rows` only: [lanes, rows.size(), width].
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float> hidden_at(Batch const& batch, std::span<std::size_t const> rows,
-                                       random::Perturbed<P> const& at, Runtime& runtime,
-                                       Bottom const& given) const {
+                                       random::Perturbed<P> const& at, Runtime& runtime, Bottom const& given,
+                                       Past const& past) const {
     Lanes<float> const y = take_lanes(runtime.workspace(), at.lanes(), rows.size(), config_.encoder.width);
     Workspace::Frame const frame(runtime.workspace());
-    if (Bottom const bottom = shared_bottom(*this, batch, rows, at, runtime, given); !bottom.empty()) {
+    if (Bottom const bottom = bottom_for(batch, rows, at, runtime, given, past); !bottom.empty()) {
       encoder_.at_rows(bottom, rows, y, batch, at, runtime);
     } else {
-      encoder_.at_rows(embed(batch, at, runtime), rows, y, batch, at, runtime);
+      encoder_.at_rows(embed(batch, past, at, runtime), rows, y, batch, past, at, runtime);
     }
     return y;
   }
@@ -247,11 +280,12 @@ private:
   /// The hidden states of all tokens behind the last layer: [lanes, tokens, width], or one lane of them.
   template <random::Perturbation P>
   [[nodiscard]] Lanes<float const> last_states(Batch const& batch, random::Perturbed<P> const& at,
-                                               Runtime& runtime, Bottom const& given) const {
-    if (Bottom const bottom = shared_bottom(*this, batch, {}, at, runtime, given); !bottom.empty()) {
+                                               Runtime& runtime, Bottom const& given,
+                                               Past const& past) const {
+    if (Bottom const bottom = bottom_for(batch, {}, at, runtime, given, past); !bottom.empty()) {
       return encoder_.above(bottom, batch, at, runtime);
     }
-    return hidden(batch, at, runtime);
+    return hidden(batch, at, runtime, NoObserver{}, past);
   }
 
   Config config_;

@@ -21,11 +21,9 @@ namespace pocketllm::models {
 
 /// A model that reads tokens on from what it has read and scores all words for what follows.
 template <class M>
-concept TextGenerator = requires(M const& model, KeyValueCache& cache, std::span<std::int32_t const> ids,
-                                 std::size_t tokens, Runtime& runtime) {
-  { model.make_cache(tokens) } -> std::same_as<KeyValueCache>;
+concept TextGenerator = FillsCache<M> &&
+    requires(M const& model, KeyValueCache& cache, std::span<std::int32_t const> ids, Runtime& runtime) {
   { model.read(cache, ids, runtime) } -> std::same_as<Lanes<float>>;
-  { model.config().max_tokens() } -> std::convertible_to<std::size_t>;
 };
 static_assert(!TextGenerator<KeyValueCache>);
 

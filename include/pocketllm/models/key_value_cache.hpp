@@ -4,21 +4,17 @@
 
 #include <pocketllm/core/error.hpp>
 #include <pocketllm/core/lanes.hpp>
+#include <pocketllm/core/runtime.hpp>
 #include <pocketllm/layers/attention.hpp>
+#include <pocketllm/models/past.hpp>
 
+#include <concepts>
 #include <cstddef>
-#include <utility>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 namespace pocketllm::models {
-
-/// What stands before every sequence of a batch, and where the batch's own keys and values are to go.
-struct Past {
-  std::size_t rows = 0;                       ///< tokens that stand before; they take positions too
-  std::vector<layers::KeyValues> before = {}; ///< for each layer, K and V [lanes or 1, rows, width]
-  /// For each layer, room for K and V [lanes, tokens of the batch, width]; empty where they are not kept.
-  std::vector<std::pair<Lanes<float>, Lanes<float>>> own = {};
-};
 
 /// The keys and values of one sequence in all layers, with room for `capacity` tokens: 8 bytes a token, layer
 /// and number of the width.
@@ -65,5 +61,28 @@ private:
   std::size_t layers_, width_, capacity_, size_ = 0;
   std::vector<float> data_;
 };
+
+/// A model that reads tokens and keeps their keys and values in a cache.
+template <class M>
+concept FillsCache = requires(M const& model, KeyValueCache& cache, std::span<std::int32_t const> ids,
+                              std::size_t tokens, Runtime& runtime) {
+  { model.make_cache(tokens) } -> std::same_as<KeyValueCache>;
+  model.read(cache, ids, runtime);
+  { model.config().max_tokens() } -> std::convertible_to<std::size_t>;
+};
+static_assert(!FillsCache<KeyValueCache>);
+
+namespace detail {
+
+/// For a model of the encoder's or decoder's shape `shape` with `positions` positions. Throws Error when
+/// there are none for `capacity` tokens.
+template <class Shape>
+[[nodiscard]] KeyValueCache make_cache(Shape const& shape, std::size_t positions, std::size_t capacity) {
+  require(capacity <= positions, "a context of ", capacity, " tokens; the model has positions for ",
+          positions);
+  return {shape.layers, shape.width, capacity};
+}
+
+} // namespace detail
 
 } // namespace pocketllm::models

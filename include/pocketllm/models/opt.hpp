@@ -6,6 +6,7 @@
 #include <pocketllm/models/decoder.hpp>
 #include <pocketllm/models/encoder.hpp>
 #include <pocketllm/models/frozen_bottom.hpp>
+#include <pocketllm/models/key_value_cache.hpp>
 #include <pocketllm/models/opt_config.hpp>
 #include <pocketllm/models/vocabulary_head.hpp>
 
@@ -133,9 +134,7 @@ public:
   /// A cache for reading up to `capacity` tokens of one sequence. Throws Error when there are no positions
   /// for so many.
   [[nodiscard]] KeyValueCache make_cache(std::size_t capacity) const {
-    require(capacity <= config_.max_tokens(), "a context of ", capacity,
-            " tokens; the model has positions for ", config_.max_tokens());
-    return {config_.decoder.layers, config_.decoder.width, capacity};
+    return detail::make_cache(config_.decoder, config_.max_tokens(), capacity);
   }
 
   /// Reads `ids` on from what is in the cache. Scores of all words for what follows, [1, 1, vocabulary].
@@ -239,8 +238,7 @@ private:
     Lanes<float> const y = take_lanes(workspace, at.lanes(), rows.size(), config_.embedding_width);
     Workspace::Frame const frame(workspace);
     Lanes<float> const chosen = take_lanes(workspace, at.lanes(), rows.size(), config_.decoder.width);
-    bool const whole = past.rows == 0 && past.own.empty();
-    Bottom const bottom = whole ? shared_bottom(*this, batch, rows, at, runtime, given) : Bottom{};
+    Bottom const bottom = past.empty() ? shared_bottom(*this, batch, rows, at, runtime, given) : Bottom{};
     if (bottom.empty()) {
       decoder_.at_rows(embed(batch, past, at, runtime), rows, chosen, batch, past, at, runtime);
     } else {
