@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -20,13 +21,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Every try trains anew, several times slower with a sanitizer, which needs few of them to see what it looks
-// for.
+/// Every try trains anew, several times slower with a sanitizer or on an emulated processor, which need few
+/// of them to see what they look for.
+unsigned fewer() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr unsigned fewer = 6;
+  return 6;
 #else
-constexpr unsigned fewer = 1;
+  return std::getenv("POCKETLLM_TEST_FEW") != nullptr ? 6 : 1;
 #endif
+}
 
 using Run = toy::JournaledRun<f16, random::Gaussian, toy::Momentum>;
 
@@ -102,7 +105,7 @@ fs::path snapshot_beside(fs::path const& journal) {
 TEST_CASE("a run that is killed again and again ends with the weights of one that never was") {
   std::uint64_t drawn = 0;
   unsigned kills = 0, runs = 0, with_snapshot = 0;
-  while (kills < 120 / fewer) {
+  while (kills < 120 / fewer()) {
     test::TemporaryFolder const folder;
     fs::path const path = folder.path() / "run.journal";
     Ending ending = killed;
@@ -120,7 +123,7 @@ TEST_CASE("a run that is killed again and again ends with the weights of one tha
     ++runs;
   }
   MESSAGE(kills << " kills in " << runs << " runs");
-  CHECK(with_snapshot > 20 / fewer);
+  CHECK(with_snapshot > 20 / fewer());
 }
 
 TEST_CASE("a disk that fills up stops the run, and it goes on when there is space") {
@@ -130,7 +133,7 @@ TEST_CASE("a disk that fills up stops the run, and it goes on when there is spac
   std::size_t const journal = read(path).size(), snapshot = fs::file_size(snapshot_beside(path));
   REQUIRE(snapshot > journal);
   unsigned stopped = 0;
-  for (std::uint64_t i = 0; i < 30; i += fewer) {
+  for (std::uint64_t i = 0; i < 30; i += fewer()) {
     test::TemporaryFolder const other;
     fs::path const full = other.path() / "run.journal";
     // first the journal's header, then its records, at last a snapshot does not fit
@@ -140,7 +143,7 @@ TEST_CASE("a disk that fills up stops the run, and it goes on when there is spac
     stopped += ending == refused ? 1 : 0;
     CHECK(go_on(full, settings) == right);
   }
-  CHECK(stopped == 30 / fewer);
+  CHECK(stopped == 30 / fewer());
 }
 
 TEST_CASE("bytes that change in the journal or a snapshot never make wrong weights") {
@@ -154,7 +157,7 @@ TEST_CASE("bytes that change in the journal or a snapshot never make wrong weigh
   toy::RunSettings accepting = settings;
   accepting.accept_damage = true;
   unsigned refusals = 0;
-  for (std::uint64_t i = 0; i < 60 / fewer; ++i) {
+  for (std::uint64_t i = 0; i < 60 / fewer(); ++i) {
     std::string bad_journal = journal, bad_snapshot = snapshot;
     std::string& bad = i % 3 == 0 ? bad_snapshot : bad_journal;
     for (std::uint64_t k = 0; k <= i % 2; ++k) {
@@ -177,5 +180,5 @@ TEST_CASE("bytes that change in the journal or a snapshot never make wrong weigh
       fs::remove(entry.path());
     }
   }
-  CHECK(refusals > 10 / fewer);
+  CHECK(refusals > 10 / fewer());
 }
