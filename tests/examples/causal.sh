@@ -7,7 +7,7 @@ classifier=$(dirname "$program")/finetune_classifier
 # Texts of one's own; further options.
 write_texts() {
   run --model "$opt" --data "$data" --text-column SMS --where Label=ham --max-tokens "$tokens" --batch "$batch" \
-    --train-size 60 --test-size "$some" --learning-rate 1e-4 "$@"
+    --train-size 60 --test-size "$some" --sample-tokens "$sampled" --learning-rate 1e-4 "$@"
 }
 
 # What was printed for $1 ("before", "after", "result").

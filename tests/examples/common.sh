@@ -7,10 +7,10 @@ data=$2/data/sms-spam.tsv
 rm -rf "$3" && mkdir -p "$3" && cd "$3" || exit 1
 failures=0
 
-# Under sanitizers, which make a forward pass some hundred times as long, a few examples have to do.
-many=600 some=60 shots=32 batch=16 tokens=64
+# Under sanitizers and emulators, which make a forward pass some hundred times as long, a few examples have to do.
+many=600 some=60 shots=32 batch=16 tokens=64 sampled=30
 if [ -n "${POCKETLLM_TEST_FEW:-}" ]; then
-  many=40 some=12 shots=8 batch=4 tokens=24
+  many=40 some=12 shots=8 batch=4 tokens=24 sampled=2
 fi
 
 # Says what is wrong, with what the program wrote last.

@@ -75,13 +75,13 @@ expect_early_error 1 '--activations i8: weights of f32 are multiplied as floats;
 check 'a text' [ -s integers.txt ]
 
 # A memory budget goes on to storages that are only read, unless they are to be merged into.
-write_texts --steps 3 --adapter lora --learning-rate 1e-3 --batch 2 --threads 2 --memory-budget 10
+write_texts --steps 3 --adapter lora --learning-rate 1e-3 --batch 2 --max-tokens 64 --threads 2 --memory-budget 10
 expect_success ' of weights as i8 and '
 after=$(result_of after)
-write_texts --steps 3 --adapter lora --learning-rate 1e-3 --batch 2 --threads 2 --storage i8
+write_texts --steps 3 --adapter lora --learning-rate 1e-3 --batch 2 --max-tokens 64 --threads 2 --storage i8
 [ "$(result_of after)" = "$after" ] || complain "i8: $(result_of after) instead of $after"
 for adapter in none prefix; do
-  write_texts --steps 1 --adapter "$adapter" --batch 2 --threads 2 --memory-budget 8
+  write_texts --steps 1 --adapter "$adapter" --batch 2 --max-tokens 64 --threads 2 --memory-budget 8
   case $adapter in
   none) expect_early_error 1 'train an --adapter lora, whose model may have 4 bits a weight' ;;
   *) expect_success ' of weights as i4 and ' ;;
