@@ -48,8 +48,7 @@ inline ModelWords model_words(pocketllm::io::Journal const& journal) {
                      "load its model");
   pocketllm::require(!model->contains("prefix"), words.place,
                      ": the run trained a prefix beside the model, which only the program that wrote the "
-                     "journal rebuilds, by "
-                     "--resume");
+                     "journal rebuilds, by --resume");
   words.type = pocketllm::text::string_member(*model, "type", words.place);
   words.storage = pocketllm::text::string_member(*model, "storage", words.place);
   return words;

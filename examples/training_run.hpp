@@ -256,7 +256,7 @@ private:
     namespace pl = pocketllm;
     std::vector<std::size_t> lengths;
     for (auto const& example : examples_) {
-      lengths.push_back(example.ids.size());
+      lengths.push_back(tokens_of(example));
     }
     pl::train::BatchOrder order(std::move(lengths), {.batch_size = static_cast<std::size_t>(o_.batch),
                                                      .seed = o_.seed,

@@ -123,7 +123,7 @@ TEST_CASE("a long run's picture stays small and ends with the last step") {
   std::string const svg = render_svg(plot);
   CHECK(svg.size() < 100'000);
   CHECK(count(svg, "<circle") <= 1001);
-  auto const kept = detail::thinned(plot.losses);
+  auto const kept = train::detail::thinned(plot.losses);
   CHECK(kept.size() > 900);
   CHECK(kept.back().step == 20'000);
 }

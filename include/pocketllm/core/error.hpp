@@ -19,7 +19,7 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-namespace error_detail {
+namespace detail {
 
 /// One part of a message, without its type: there are hundreds of messages, and every type that
 /// reached the stream through them would be compiled again for each. It must not outlive `value`.
@@ -31,10 +31,7 @@ public:
   template <class T>
   MessagePart(T const& value) : value_(&value), write_(write_value<T>) {}
 
-  friend std::ostream& operator<<(std::ostream& out, MessagePart const& part) {
-    part.write_(out, part);
-    return out;
-  }
+  void write_to(std::ostream& out) const { write_(out, *this); }
 
 private:
   static void write_text(std::ostream& out, MessagePart const& part) {
@@ -55,26 +52,26 @@ private:
 
 [[nodiscard]] inline std::string join(std::initializer_list<MessagePart> parts) {
   std::ostringstream text;
-  for (auto const& part : parts) {
-    text << part;
+  for (MessagePart const& part : parts) {
+    part.write_to(text);
   }
   return std::move(text).str();
 }
 
 [[noreturn]] inline void throw_error(std::initializer_list<MessagePart> parts) { throw Error(join(parts)); }
 
-} // namespace error_detail
+} // namespace detail
 
 /// Joins anything that can be written to a stream into one string.
 template <class... Parts>
 [[nodiscard]] std::string concat(Parts const&... parts) {
-  return error_detail::join({parts...});
+  return detail::join({parts...});
 }
 
 /// Throws `Error` with the parts joined into its message.
 template <class... Parts>
 [[noreturn]] void fail(Parts const&... parts) {
-  error_detail::throw_error({parts...});
+  detail::throw_error({parts...});
 }
 
 /// Throws `Error` with the parts joined into its message unless `condition` holds. The parts are

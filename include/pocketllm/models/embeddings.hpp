@@ -59,9 +59,11 @@ template <EncoderFamily F>
   positions.reserve(batch.tokens());
   for (std::size_t s = 0; s < batch.size(); ++s) {
     std::size_t const tokens = before + batch.ids(s).size();
-    require(tokens <= config.max_tokens(), "sequence ", s, " has ", tokens, " tokens",
-            before == 0 ? "" : concat(", ", before, " that stand before it among them"),
-            "; the model has positions for ", config.max_tokens());
+    if (tokens > config.max_tokens()) {
+      fail("sequence ", s, " has ", tokens, " tokens",
+           before == 0 ? "" : concat(", ", before, " that stand before it among them"),
+           "; the model has positions for ", config.max_tokens());
+    }
     std::size_t next = F::first_position(config.pad_id) + before; // always below config.positions
     for (std::int32_t const id : batch.ids(s)) {
       bool const skipped = F::skips_padding && id == config.pad_id;

@@ -30,8 +30,8 @@ struct ProbeOptions {
 struct Probe {
   double loss = 0.0;  ///< at the weights
   double slope = 0.0; ///< root of the mean square of z . grad L
-  double curvature =
-      0.0;           ///< mean of z' H z, which for noise of variance 1 estimates the trace of the Hessian
+  /// Mean of z' H z, which for noise of variance 1 estimates the trace of the Hessian.
+  double curvature = 0.0;
   double bend = 0.0; ///< mean of |z' H z|
 
   /// The curvature that lengths are measured by: where the loss does not curve upwards in the mean, which
