@@ -15,11 +15,12 @@ using namespace pocketllm;
 namespace {
 
 /// A loss that sees no weights, only where the points are: level + slope c + curvature c^2 / 2, the slope's
-/// sign by the seed.
+/// sign by the seed; a saddle curves the other way along every fourth seed.
 struct Parabola {
   using Example = toy::Prompt::Example;
   using Batch = int;
   double level, slope, curvature;
+  bool saddle = false;
   mutable std::vector<std::size_t> visits = {};
 
   Batch batch(std::span<Example const>, std::span<std::size_t const>) const { return 0; }
@@ -30,8 +31,9 @@ struct Parabola {
     std::vector<float> losses;
     for (random::Point const& point : at.points) {
       double const c = static_cast<double>(point.coefficient);
-      losses.push_back(
-          static_cast<float>(level + (point.seed % 2 == 0 ? slope : -slope) * c + 0.5 * curvature * c * c));
+      double const tilt = point.seed % 2 == 0 ? slope : -slope;
+      double const bend = saddle && point.seed % 4 == 0 ? -curvature : curvature;
+      losses.push_back(static_cast<float>(level + tilt * c + 0.5 * bend * c * c));
     }
     return losses;
   }
@@ -72,6 +74,12 @@ TEST_CASE(
   CHECK(probed(hill, 0).curvature == doctest::Approx(-500.0).epsilon(1e-2));
   CHECK(probed(hill, 0).learning_rate() == doctest::Approx(0.2 / 500.0).epsilon(1e-2));
   CHECK(probed(hill, 0).epsilon() == doctest::Approx(probed(bowl, 0).epsilon()).epsilon(1e-2));
+  // where it curves both ways and downwards in the mean, how much it curves counts, not what is left of it
+  auto const saddle = probed({2.0, 3.0, -500.0, true}, 0);
+  CHECK(saddle.curvature > -490.0);
+  CHECK(saddle.curvature < 0.0);
+  CHECK(saddle.bend == doctest::Approx(500.0).epsilon(1e-2));
+  CHECK(saddle.learning_rate() == doctest::Approx(0.2 / 500.0).epsilon(1e-2));
   CHECK(probed(flat, 0).learning_rate() == 0.0);
   CHECK(probed(flat, 0).epsilon() == 1e-3F);
   CHECK_THROWS_WITH_AS(probed(broken, 0), doctest::Contains("not a finite number"), Error);
