@@ -2,11 +2,20 @@
 # A journal: a run that is killed goes on to the same weights, and what is not the same run is refused.
 . "$(dirname "$0")/common.sh"
 
+steps=120 behind=700 # bytes behind the damage
+[ -n "${POCKETLLM_TEST_FEW:-}" ] && steps=24 behind=200
 short() {
-  classify --k-shot 8 --test-size 20 --batch 4 --max-tokens 24 --learning-rate 1e-4 --steps 120 "$@"
+  classify --k-shot 8 --test-size 20 --batch 4 --max-tokens 24 --learning-rate 1e-4 --steps "$steps" "$@"
 }
 weights() {
   sed -n 's/^weights  *//p' out.txt
+}
+# As `short`, but for the number of steps, and beside this script.
+begin() {
+  "$program" --model "$model" --data "$data" --text-column SMS --label-column Label --k-shot 8 --test-size 20 \
+    --batch 4 --max-tokens 24 --learning-rate 1e-4 --label-words ham=personal,spam=commercial \
+    --template 'This is a {mask} message: {text}' "$@" >begun.txt 2>&1 &
+  process=$!
 }
 
 short --journal whole.journal --out whole
@@ -20,13 +29,10 @@ esac
 # Killed now and then, in snapshots too.
 kills=0
 for pause in 0.3 0.5 0.7 0.4 0.6; do
-  "$program" --model "$model" --data "$data" --text-column SMS --label-column Label --k-shot 8 --test-size 20 \
-    --batch 4 --max-tokens 24 --learning-rate 1e-4 --steps 120 --label-words ham=personal,spam=commercial \
-    --template 'This is a {mask} message: {text}' --journal killed.journal --resume --snapshot-every 3 \
-    >killed.txt 2>&1 &
+  begin --steps "$steps" --journal killed.journal --resume --snapshot-every 3
   sleep "$pause"
-  kill -9 $! 2>/dev/null && kills=$((kills + 1))
-  wait $! 2>/dev/null
+  kill -9 "$process" 2>/dev/null && kills=$((kills + 1))
+  wait "$process" 2>/dev/null
 done
 [ "$kills" -ge 1 ] || complain 'it was never killed'
 short --journal killed.journal --resume --snapshot-every 3 --out killed --metrics m.csv
@@ -35,7 +41,7 @@ expect_success 'weights         blake3:'
 check 'the same model' cmp whole/model.safetensors killed/model.safetensors
 # Once more: there is nothing left to do.
 short --journal whole.journal --resume
-expect_success 'resumed  at step 120 of the journal'
+expect_success "resumed  at step $steps of the journal"
 [ "$(weights)" = "$expected" ] || complain 'other weights when nothing was left to do'
 
 # Mistakes.
@@ -55,22 +61,19 @@ short --journal new.journal --snapshot-every 3 --snapshots nowhere
 expect_error 1 'nowhere: there is no such directory for snapshots; create it first'
 
 # Another process writes it.
-"$program" --model "$model" --data "$data" --text-column SMS --label-column Label --k-shot 8 --test-size 20 \
-  --label-words ham=personal,spam=commercial --template 'This is a {mask} message: {text}' --steps 1000000 \
-  --journal busy.journal >busy.txt 2>&1 &
-process=$!
+begin --steps 1000000 --journal busy.journal
 until [ -s busy.journal ]; do
   kill -0 "$process" 2>/dev/null || break
   sleep 0.1
 done
-classify --k-shot 8 --test-size 20 --steps 1000000 --max-tokens 128 --journal busy.journal --resume
+short --steps 1000000 --journal busy.journal --resume
 expect_error 1 'busy.journal: another program is writing this; wait until it is done'
 kill -9 "$process"
 wait "$process" 2>/dev/null
 
 # Damage.
 size=$(wc -c <whole.journal)
-{ head -c $((size - 700)) whole.journal && printf x && tail -c 699 whole.journal; } >damaged.journal
+{ head -c $((size - behind)) whole.journal && printf x && tail -c $((behind - 1)) whole.journal; } >damaged.journal
 short --journal damaged.journal --resume
 expect_error 1 'damaged.journal: the file is damaged at byte'
 short --journal damaged.journal --resume --accept-damage

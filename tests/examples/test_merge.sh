@@ -6,17 +6,18 @@ train=$(dirname "$program")/finetune_classifier
 replay=$(dirname "$program")/replay
 merge=$program
 
-# Test messages, 60 of either kind, and three shards of the others.
-awk -F '\t' 'NR == 1 || (NR % 8 == 0 && seen[/\tspam/ || /^spam\t/]++ < 60)' "$data" >test.tsv
+# Under an emulator and under sanitizers, a few steps and texts have to do.
+[ "${POCKETLLM_TEST_MACHINE:-$(uname -m)}" = "$(uname -m)" ] || POCKETLLM_TEST_FEW=1
+steps=100 size=16 each=60
+[ -n "${POCKETLLM_TEST_FEW:-}" ] && steps=3 size=4 each=6
+
+# Test messages, so many of either kind, and three shards of the others.
+awk -F '\t' -v each="$each" 'NR == 1 || (NR % 8 == 0 && seen[/\tspam/ || /^spam\t/]++ < each)' "$data" >test.tsv
 for shard in 0 1 2; do
   awk -v s="$shard" 'NR == 1 || (NR % 8 != 0 && NR % 3 == s)' "$data" >"shard-$shard.tsv"
 done
 awk 'NR == 1 || NR % 8 != 0' "$data" >all.tsv
 
-# Under an emulator and under sanitizers, a few steps have to do.
-[ "${POCKETLLM_TEST_MACHINE:-$(uname -m)}" = "$(uname -m)" ] || POCKETLLM_TEST_FEW=1
-steps=100 size=16
-[ -n "${POCKETLLM_TEST_FEW:-}" ] && steps=3 size=4
 # device DATA MODEL JOURNAL FURTHER...
 device() {
   shard=$1 from=$2 journal=$3
