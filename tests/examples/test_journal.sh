@@ -10,7 +10,7 @@ short() {
 weights() {
   sed -n 's/^weights  *//p' out.txt
 }
-# As `short`, but for the number of steps, and beside this script.
+# As `short`, but for the number of steps, and beside this script: `short ... &` would be a shell, which dies alone.
 begin() {
   "$program" --model "$model" --data "$data" --text-column SMS --label-column Label --k-shot 8 --test-size 20 \
     --batch 4 --max-tokens 24 --learning-rate 1e-4 --label-words ham=personal,spam=commercial \
