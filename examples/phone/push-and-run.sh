@@ -48,11 +48,11 @@ options=$(quoted --model model --data messages.tsv --text-column SMS --label-col
 "$adb" shell "cd $remote && chmod +x finetune_classifier && {
   ./finetune_classifier$options >results/output.txt 2>&1 &
   process=\$!
-  seconds=0
+  fifths=0
   while line=\$(grep VmRSS: /proc/\$process/status 2>/dev/null); do # ended processes have none
-    echo \$seconds \$line >>results/memory.txt
-    sleep 1
-    seconds=\$((seconds + 1))
+    echo \$((fifths / 5)).\$((fifths % 5 * 2)) \$line >>results/memory.txt
+    sleep 0.2
+    fifths=\$((fifths + 1))
   done
   wait \$process
   echo \$? >results/status
