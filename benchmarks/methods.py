@@ -5,8 +5,8 @@
     methods.py --finetune-classifier build/release/examples/finetune_classifier --python VENV/bin/python --write
 
 The task is that of the demo: the shipped RoBERTa and SMS data, 256 of each class to train on in batches of 16, 600
-balanced messages held out, each seed another choice of both. A forward pass is one of a batch; those of a new head on
-vectors that are made once are not counted; their seconds are, which are those of one core. With --python, an
+balanced messages held out, each seed another choice of both. A forward pass is one of a batch, a probe's counted too; those of
+a new head on vectors that are made once are not counted; their seconds are, which are those of one core. With --python, an
 interpreter that has torch, Adam with back-propagation trains a head and the whole model on the same messages
 (peer_adam.py), as the ceiling. With --sst2 the
 task is SST-2 and tested on its dev set. --write puts the table into README.md beside this script,
@@ -40,9 +40,11 @@ class Method:
     before: int = 0  # forward passes before the first step
 
 
+PROBE = 8 * 9  # forward passes: 8 batches, 4 directions both ways and the weights themselves
 FZOO = "--estimator fzoo --perturbation rademacher --schedule linear"
 METHODS = [
     Method("MeZO", "--learning-rate 1e-4", 2),
+    Method("MeZO, probed rate", "", 2, PROBE),
     Method("MeZO, falling rate", "--learning-rate 2e-4 --schedule linear", 2),
     Method("MeZO, momentum", "--update momentum --learning-rate 2e-5 --schedule linear", 2),
     Method("MeZO, Adam", "--update adam --learning-rate 1e-3 --schedule linear", 2),
@@ -52,15 +54,16 @@ METHODS = [
     Method("FZOO, Adam", f"{FZOO} --update adam --history 8 --learning-rate 1e-3", 8),
     Method("FZOO, sparse", f"{FZOO} --smallest 0.75 --learning-rate 8e-3", 8),
     Method("FZOO, two layers at a time", f"{FZOO} --layers 2 --shared-steps 5 --learning-rate 8e-3", 8),
-    Method("FZOO, probed rate", "--method fzoo", 8),
-    Method("curved", "--estimator curved --perturbation rademacher --schedule linear", 9),
-    Method("line search", "--estimator line-search --schedule linear", 9),
+    Method("FZOO, probed rate", "--method fzoo", 8, PROBE),
+    Method("curved", "--estimator curved --perturbation rademacher --learning-rate 0.2 --schedule linear", 9),
+    Method("line search", "--estimator line-search --learning-rate 0.2 --schedule linear", 9),
     Method("FZOO, top layer", f"{FZOO} --learning-rate 1e-2 --train *.layer.3.*,lm_head.*", 8),
     Method("MeZO, LoRA", "--adapter lora --learning-rate 1e-3 --schedule linear", 2),
     Method("FZOO, LoRA", f"{FZOO} --adapter lora --learning-rate 3e-2", 8),
-    Method("FZOO, LoRA, probed rate", "--method fzoo --adapter lora", 8),
+    Method("FZOO, LoRA, probed rate", "--method fzoo --adapter lora", 8, PROBE),
     Method("MeZO, prefix", "--adapter prefix --epsilon 1e-1 --learning-rate 1 --schedule linear", 2),
     Method("FZOO, prefix", f"{FZOO} --adapter prefix --epsilon 1e-1 --learning-rate 1", 8),
+    Method("FZOO, prefix, probed rate", "--method fzoo --adapter prefix --epsilon 1e-1", 8, PROBE),
     Method("a new head", "--head-steps 3000", 0, 2 * SHOTS // BATCH),
     Method("a new head, longer", "--head-steps 10000", 0, 2 * SHOTS // BATCH),
     Method("PyTorch Adam, head", "--train head", 0),
@@ -125,16 +128,17 @@ def spread(values: list[float], digits: int) -> str:
 
 
 def figures(method: Method, curves: list[Curve]) -> list[str]:
-    return [method.name, f"`{method.options}`", "" if is_peer(method) else str(curves[0].forwards[-1]),
+    return [method.name, f"`{method.options}`" if method.options else "",
+            "" if is_peer(method) else str(curves[0].forwards[-1]),
             spread([curve.accuracies[-1] for curve in curves], 1) + " %",
             spread([curve.losses[-1] for curve in curves], 3),
             f"{statistics.mean(curve.seconds for curve in curves):.0f} s"]
 
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 500, 60, 60, 190, 50  # pixels
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 560, 60, 60, 190, 50  # pixels
 COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
-           "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b", "#d4a72c", "#218bff",
-           "#fa4549", "#24292f", "#8c959f", "#6639ba"]  # fmt: skip
+           "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b", "#d4a72c", "#218bff", "#fa4549", "#24292f",
+           "#8c959f", "#6639ba", "#7d4e00", "#3fb950"]  # fmt: skip
 
 
 def chart(curves: dict[str, list[Curve]]) -> str:

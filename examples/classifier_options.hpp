@@ -150,9 +150,10 @@ inline void add_training(CLI::App& app, ClassifierOptions& o) {
       ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
       ->type_name("N");
-  app.add_option("--schedule", o.schedule, "How the learning rate falls: constant, linear or cosine")
+  app.add_option("--schedule", o.schedule,
+                 "How the learning rate falls: constant, linear or cosine (default: linear where the rate is "
+                 "auto and with --method fzoo, lozo and auto; else constant)")
       ->check(one_of({"constant", "linear", "cosine"}))
-      ->capture_default_str()
       ->type_name("SHAPE");
   app.add_option("--warm-up", o.warm_up, "Steps in which the learning rate rises")
       ->check(whole_number(0, most_steps))

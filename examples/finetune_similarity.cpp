@@ -33,8 +33,6 @@ struct Options : examples::ClassifierOptions {
   std::vector<std::string> columns{"a", "b"};
   std::string score_column = "score";
   double best_score = 1.0;
-
-  Options() { schedule = "linear"; }
 };
 
 void add_data(CLI::App& app, Options& o) {

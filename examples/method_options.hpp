@@ -59,10 +59,12 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
                  "Random directions in a step (default: 1; 4 of multi-point and curved, 8 of fzoo)")
       ->check(whole_number(1, 1024))
       ->type_name("N");
-  app.add_option("--learning-rate", o.learning_rate,
-                 "auto measures how the loss curves around the weights, and prints what it takes; else about "
-                 "1e-6 for a large model, 1e-4 for a tiny one, 1e-3 to 1e-2 with fzoo, and with curved and "
-                 "line-search a share of the measured length, for which auto takes 0.2 (default: auto)")
+  app.add_option(
+         "--learning-rate", o.learning_rate,
+         "auto measures how the loss curves around the weights and what a batch tells of all texts, and "
+         "prints what it takes; else about 1e-6 for a large model, 1e-4 for a tiny one, 1e-3 to 1e-2 "
+         "with fzoo, and with curved and line-search a share of the measured length, as 0.2 "
+         "(default: auto)")
       ->transform(number_or_auto())
       ->type_name("RATE");
   app.add_option(
@@ -136,7 +138,7 @@ inline void use_preset(CLI::App const& app, MethodOptions& o, std::string& sched
   } else if (o.preset == "lozo") {
     set("--perturbation", o.perturbation, "low-rank");
   }
-  if (o.preset != "mezo") {
+  if (o.preset != "mezo" || o.learning_rate == 0.0) { // a measured rate is one to begin with
     set("--schedule", schedule, "linear");
   }
 }
@@ -187,13 +189,10 @@ namespace detail {
   return estimator;
 }
 
-/// The rate for slopes that are lengths of steps already, of which a rate is a share; 0 for other methods,
-/// and for updates that do not make steps of that length. A fifth, as of a probe's best rate, and for its
-/// reasons.
-[[nodiscard]] inline double rate_of_lengths(MethodOptions const& o) {
-  bool const measured = o.estimator == "curved" || o.estimator == "line-search";
-  double const share = o.update == "sgd" ? 1.0 : o.update == "momentum" ? 1.0 - o.momentum : 0.0;
-  return measured ? 0.2 * share : 0.0;
+/// Whether slopes are lengths of steps already, of which a rate is a share, and the update makes steps of it.
+[[nodiscard]] inline bool measures_lengths(MethodOptions const& o) {
+  return (o.estimator == "curved" || o.estimator == "line-search") &&
+         (o.update == "sgd" || o.update == "momentum");
 }
 
 [[nodiscard]] inline pocketllm::optimize::AnyRule rule_of(MethodOptions const& o) {
@@ -217,10 +216,10 @@ namespace detail {
   return std::stod(pocketllm::concat(std::setprecision(2), value));
 }
 
-/// The rate for a method after a probe: steps as long as SGD's.
+/// The rate for a method after a probe: steps as long as SGD's, or that share of the measured lengths.
 [[nodiscard]] inline double rate_after(pocketllm::train::Probe const& probe, MethodOptions const& o) {
   auto const directions = static_cast<double>(estimator_of(o, 0).slopes());
-  double const sgd = probe.learning_rate(directions);
+  double const sgd = measures_lengths(o) ? probe.length_share() : probe.learning_rate(directions);
   double const length = sgd * probe.slope; // of a step in each weight, times the root of `directions`
   if (o.update == "adam") {                // which moves each weight by its rate
     return rounded(length / std::sqrt(directions));
