@@ -73,15 +73,14 @@ HEAD_DECAY = {"SMS": "0.2", "SST-2": "1"}
 def methods(o: argparse.Namespace, task: str) -> dict[str, list[str]]:
     """The options of each way to train, ours or PyTorch's."""
     head = ["--head-steps", "10000", "--head-rate", "3e-3", "--head-decay", HEAD_DECAY[task]]
-    mezo = [*head, "--schedule", "linear", "--steps", o.steps]
-    all_weights = [*mezo, "--learning-rate", "3e-5"]
+    mezo = [*head, "--steps", o.steps]  # at the rate that a probe finds
     return {
         "class means, no step": ["--head-steps", "0", "--steps", "0"],
         "head alone": [*head, "--steps", "0"],
-        "head, then top layer": [*mezo, "--train", "*.layer.5.*", "--learning-rate", "1e-4"],
-        "head, then LoRA": [*mezo, "--adapter", "lora", "--learning-rate", "1e-3"],
-        "head, then all weights, f32": all_weights,
-        "head, then all weights, f16": [*all_weights, "--storage", "f16"],
+        "head, then top layer": [*mezo, "--train", "*.layer.5.*"],
+        "head, then LoRA": [*mezo, "--adapter", "lora"],
+        "head, then all weights, f32": mezo,
+        "head, then all weights, f16": [*mezo, "--storage", "f16"],
         "PyTorch Adam, head": ["--train", "head"],
         "PyTorch Adam, all weights": ["--train", "all"],
     }
