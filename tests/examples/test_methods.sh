@@ -56,9 +56,13 @@ short --epsilon 1e-2 --learning-rate 1e-3 --journal f1.journal --resume
 expect_error 1 'objective'
 
 # Of curved, auto takes a share of the measured lengths, at most a quarter, of which momentum makes ten times as much.
-short --estimator curved --update momentum
+short --estimator curved --update momentum --metrics curved.csv
 rate=$(sed -n 's/^probe.*--learning-rate \([^ ]*\).*/\1/p' out.txt)
 awk -v rate="$rate" 'BEGIN { exit !(rate >= 0.0012 && rate <= 0.025) }' || complain "curved by momentum: $rate"
+awk -F, -v rate="$rate" '$1 == 1 { exit !($3 > 0.99 * rate && $3 < 1.01 * rate) }' curved.csv ||
+  complain "curved by momentum: $rate is not what the first step takes"
+short --estimator curved --update sign
+expect_success 'probe    slope '
 
 # What --method stands for; what is given by hand stays.
 short --method lozo --learning-rate 1e-5 --journal preset.journal

@@ -81,9 +81,9 @@ TEST_CASE(
   std::vector<int> const batches(1, 1);
   Parabola const bowl{2.0, 3.0, 500.0}, hill{2.0, 3.0, -500.0}, flat{2.0, 0.0, 0.0},
       broken{std::numeric_limits<double>::quiet_NaN(), 0.0, 0.0};
-  auto const probed = [&](Parabola const& loss, std::size_t lanes) {
-    return train::probe(model, loss, std::span<int const>(batches), random::Gaussian{}, {.max_lanes = lanes},
-                        runtime);
+  auto const probed = [&](Parabola const& loss, std::size_t lanes, std::size_t directions = 4) {
+    return train::probe(model, loss, std::span<int const>(batches), random::Gaussian{},
+                        {.directions = directions, .max_lanes = lanes}, runtime);
   };
   double const few = probed(bowl, 4).curvature, all = probed(bowl, 0).curvature;
   CHECK(few == all);
@@ -91,11 +91,16 @@ TEST_CASE(
   CHECK(probed(hill, 0).curvature == doctest::Approx(-500.0).epsilon(1e-2));
   CHECK(probed(hill, 0).learning_rate() == doctest::Approx(0.25 / 500.0).epsilon(1e-2));
   CHECK(probed(hill, 0).epsilon() == doctest::Approx(probed(bowl, 0).epsilon()).epsilon(1e-2));
-  // where it curves both ways, how much it curves counts, not what is left of it in the mean
-  auto const saddle = probed({2.0, 3.0, -500.0, true}, 0);
-  CHECK(std::abs(saddle.curvature) < 260.0);
+  // where it curves both ways and downwards in the mean, how much it curves counts, not what is left of it
+  auto const saddle = probed({2.0, 3.0, -500.0, true}, 0, 8);
+  CHECK(saddle.curvature > -490.0);
+  CHECK(saddle.curvature < 0.0);
   CHECK(saddle.bend == doctest::Approx(500.0).epsilon(1e-2));
   CHECK(saddle.learning_rate() == doctest::Approx(0.25 / 500.0).epsilon(1e-2));
+  // nor where as many directions curve upwards as downwards, which leaves a little of either sign
+  auto const level = probed({2.0, 3.0, -500.0, true}, 0);
+  CHECK(std::abs(level.curvature) < 1.0);
+  CHECK(level.learning_rate() == doctest::Approx(0.25 / 500.0).epsilon(1e-2));
   CHECK(probed(flat, 0).learning_rate() == 0.0);
   CHECK(probed(flat, 0).epsilon() == 1e-3F);
   CHECK_THROWS_WITH_AS(probed(broken, 0), doctest::Contains("not a finite number"), Error);
