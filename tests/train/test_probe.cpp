@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+// doctest's Approx adds 1 to what its epsilon is a share of, so small values are compared as multiples.
+
 using namespace pocketllm;
 
 namespace {
@@ -54,9 +56,9 @@ TEST_CASE("a probe finds slope and curvature, and what rate and distance follow"
   CHECK(found.curvature == doctest::Approx(500.0).epsilon(1e-2));
   CHECK(loss.visits == std::vector<std::size_t>{9, 9, 9});   // one a batch
   CHECK(found.signal == doctest::Approx(1.0).epsilon(1e-3)); // all batches say the same
-  CHECK(found.learning_rate(4.0) == doctest::Approx(4 * 0.25 / 500.0).epsilon(1e-2));
+  CHECK(500.0 * found.learning_rate(4.0) == doctest::Approx(4 * 0.25).epsilon(1e-2));
   // 500 / 2 epsilon^2 is a thousandth of 2
-  CHECK(found.epsilon() == doctest::Approx(std::sqrt(2e-3 * 2.0 / 500.0)).epsilon(1e-2));
+  CHECK(found.epsilon() / std::sqrt(2e-3 * 2.0 / 500.0) == doctest::Approx(1.0).epsilon(5e-3));
 }
 
 TEST_CASE("batches that disagree make a probe's rate smaller, down to a least one") {
@@ -68,9 +70,9 @@ TEST_CASE("batches that disagree make a probe's rate smaller, down to a least on
   };
   auto const some = probed({3, 1}), against = probed({3, -1}), alone = probed({3});
   CHECK(some.signal == doctest::Approx(3.0 * 1.0 / 5.0).epsilon(1e-3)); // their product over the mean square
-  CHECK(some.learning_rate() == doctest::Approx(0.6 * 0.25 / 500.0).epsilon(1e-2));
+  CHECK(500.0 / (0.6 * 0.25) * some.learning_rate() == doctest::Approx(1.0).epsilon(5e-3));
   CHECK(against.signal == doctest::Approx(-3.0 / 5.0).epsilon(1e-3));
-  CHECK(against.learning_rate() == doctest::Approx(0.05 * 0.25 / 500.0).epsilon(1e-2));
+  CHECK(500.0 / (0.05 * 0.25) * against.learning_rate() == doctest::Approx(1.0).epsilon(5e-3));
   CHECK(alone.signal == 1.0);
 }
 
@@ -89,18 +91,18 @@ TEST_CASE(
   CHECK(few == all);
   CHECK(bowl.visits == std::vector<std::size_t>{4, 4, 1, 9});
   CHECK(probed(hill, 0).curvature == doctest::Approx(-500.0).epsilon(1e-2));
-  CHECK(probed(hill, 0).learning_rate() == doctest::Approx(0.25 / 500.0).epsilon(1e-2));
-  CHECK(probed(hill, 0).epsilon() == doctest::Approx(probed(bowl, 0).epsilon()).epsilon(1e-2));
+  CHECK(500.0 * probed(hill, 0).learning_rate() == doctest::Approx(0.25).epsilon(1e-2));
+  CHECK(probed(hill, 0).epsilon() / probed(bowl, 0).epsilon() == doctest::Approx(1.0).epsilon(5e-3));
   // where it curves both ways and downwards in the mean, how much it curves counts, not what is left of it
   auto const saddle = probed({2.0, 3.0, -500.0, true}, 0, 8);
   CHECK(saddle.curvature > -490.0);
   CHECK(saddle.curvature < 0.0);
   CHECK(saddle.bend == doctest::Approx(500.0).epsilon(1e-2));
-  CHECK(saddle.learning_rate() == doctest::Approx(0.25 / 500.0).epsilon(1e-2));
+  CHECK(500.0 * saddle.learning_rate() == doctest::Approx(0.25).epsilon(1e-2));
   // nor where as many directions curve upwards as downwards, which leaves a little of either sign
   auto const level = probed({2.0, 3.0, -500.0, true}, 0);
   CHECK(std::abs(level.curvature) < 1.0);
-  CHECK(level.learning_rate() == doctest::Approx(0.25 / 500.0).epsilon(1e-2));
+  CHECK(500.0 * level.learning_rate() == doctest::Approx(0.25).epsilon(1e-2));
   CHECK(probed(flat, 0).learning_rate() == 0.0);
   CHECK(probed(flat, 0).epsilon() == 1e-3F);
   CHECK_THROWS_WITH_AS(probed(broken, 0), doctest::Contains("not a finite number"), Error);
