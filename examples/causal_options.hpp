@@ -18,9 +18,11 @@ struct CausalOptions : ClassifierOptions {
   std::int64_t train_size = 0;      ///< 0: all that is left
   std::int64_t min_tokens = 2;      ///< shorter texts are left out
   std::int64_t overlap = 0;         ///< of the windows over a text file
-  bool merge = false;               ///< write the whole model, the adapter in its weights
-  std::string prompt_for_sample;    ///< empty: the tokenizer's beginning of a text
-  std::int64_t sample_tokens = 30;  ///< 0: no sample
+  std::int64_t norm_steps = 0;
+  double norm_rate = 0.0;          ///< 0: by the model's width
+  bool merge = false;              ///< write the whole model, the adapter in its weights
+  std::string prompt_for_sample;   ///< empty: the tokenizer's beginning of a text
+  std::int64_t sample_tokens = 30; ///< 0: no sample
   double temperature = 0.8;
 
   CausalOptions() {
@@ -103,6 +105,23 @@ inline void add_loss(CLI::App& app, CausalOptions& o) {
       ->type_name("KIND");
 }
 
+inline void add_norm(CLI::App& app, CausalOptions& o) {
+  app.option_defaults()->group("Training");
+  app.add_option(
+         "--norm-steps", o.norm_steps,
+         "Before --steps (which may be 0), train the last LayerNorm alone by so many steps of Adam: its "
+         "slope follows exactly from what a forward pass has, and what is below is computed once for "
+         "each text. 300 are enough for short texts of one kind. Not in a journal")
+      ->check(whole_number(0, 1'000'000))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--norm-rate", o.norm_rate,
+                 "Learning rate of the first of them, from which it falls to zero (default: 8 / the model's "
+                 "width)")
+      ->check(number(false))
+      ->type_name("RATE");
+}
+
 inline void add_adapter(CLI::App& app, CausalOptions& o) {
   app.option_defaults()->group("Training");
   app.add_option("--adapter", o.adapter,
@@ -158,6 +177,7 @@ inline bool parse(int argc, char** argv, CausalOptions& options, int& status) {
   detail::add_causal_data(app, options);
   detail::add_training(app, options);
   detail::add_loss(app, options);
+  detail::add_norm(app, options);
   add_method(app, options.method);
   detail::add_adapter(app, options);
   detail::add_machine(app, options, true);

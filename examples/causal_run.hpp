@@ -10,10 +10,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -80,6 +82,44 @@ pl::train::RunDescription describe_run(CausalOptions const& o, char const* progr
           {{"program", program}, {"model", o.model.string()}, {"data", o.data.string()}}};
 }
 
+/// What is trained of a model without a prefix: the number of weights.
+template <class Model>
+std::size_t choose_trained(CausalOptions const& o, Model& model) {
+  if (o.adapter == "lora") {
+    pl::layers::add_lora(model, lora_options(o));
+  }
+  bool const terms = o.adapter == "lora";
+  return o.steps == 0 ? 0
+                      : pl::optimize::select_trained(model, terms ? trained_with_terms(o.train) : o.train);
+}
+
+/// Trains the last norm alone, and says what that changes.
+template <class Model, class Task, class P>
+void train_norm(CausalOptions const& o, Model& model, Task& task, P const& perturbation,
+                pl::train::StopCondition const& stop, pl::Runtime& runtime) {
+  pl::layers::LayerNorm* const norm = model.final_norm();
+  pl::require(norm != nullptr, "--norm-steps: this OPT has no LayerNorm right before its words' scores");
+  std::cout << "start    " << task.evaluate(model, runtime, perturbation).words << std::endl;
+  (void)pl::optimize::select_trained(model, norm->weight.name() + "," + norm->bias.name());
+  FrozenLayers frozen(o, model, task.objective, task.train, {});
+  std::vector<std::size_t> lengths;
+  for (auto const& example : task.train) {
+    lengths.push_back(tokens_of(example));
+  }
+  double const width = static_cast<double>(norm->weight.size());
+  double const rate = o.norm_rate != 0.0 ? o.norm_rate : 8.0 / width; // scores are sums of so many numbers
+  double const began = pl::train::steady_seconds();
+  auto const done = pl::train::train_final_norm(
+      model, pl::train::OnFrozenBottom(task.objective, frozen.train()), std::span(std::as_const(task.train)),
+      pl::train::BatchOrder(std::move(lengths),
+                            {.batch_size = static_cast<std::size_t>(o.batch), .seed = o.seed}),
+      {static_cast<std::uint64_t>(o.norm_steps), static_cast<float>(rate)}, stop, runtime);
+  choose_trained(o, model);
+  std::cout << "norm     " << done << " steps of the last LayerNorm, rate " << rate << ", "
+            << pl::train::format_duration(pl::train::steady_seconds() - began) << ", "
+            << frozen.train().examples() << " of " << task.train.size() << " texts kept" << std::endl;
+}
+
 template <class Model, class Task, class Objective>
 int run_objective(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
                   Tokenizer const& tokenizer, Task& task, Objective const& objective,
@@ -94,6 +134,11 @@ int run_objective(CausalOptions const& o, char const* program, Model& model, std
   std::cout << "data     " << task.train.size() << " texts to train on, " << task.test().size()
             << " to test on\n"
             << task.describe();
+  if constexpr (std::is_same_v<Task, TextTask> && pl::train::EndsInNorm<Model>) {
+    if (o.norm_steps != 0) {
+      run.interruptibly([&](auto const& stop) { train_norm(o, model, task, perturbation, stop, runtime); });
+    }
+  }
   run.before();
   print_sample(o, model, tokenizer, task.sample_prompt(), runtime);
   run.train([&] { save(model, o, runtime); });
@@ -130,17 +175,6 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
     return run_objective(o, program, model, trained, tokenizer, task, task.objective, perturbation, {},
                          runtime);
   }
-}
-
-/// What is trained of a model without a prefix: the number of weights.
-template <class Model>
-std::size_t choose_trained(CausalOptions const& o, Model& model) {
-  if (o.adapter == "lora") {
-    pl::layers::add_lora(model, lora_options(o));
-  }
-  bool const terms = o.adapter == "lora";
-  return o.steps == 0 ? 0
-                      : pl::optimize::select_trained(model, terms ? trained_with_terms(o.train) : o.train);
 }
 
 /// What a run of `model`, whose weights are zero, takes.

@@ -99,6 +99,7 @@
 #include <pocketllm/train/device_state.hpp>
 #include <pocketllm/train/evaluate.hpp>
 #include <pocketllm/train/features.hpp>
+#include <pocketllm/train/final_norm.hpp>
 #include <pocketllm/train/frozen_bottom.hpp>
 #include <pocketllm/train/head_start.hpp>
 #include <pocketllm/train/lora_run.hpp>

@@ -10,7 +10,7 @@ for flag in --help -h; do
 done
 [ -z "$(grep -E '.{81}' out.txt)" ] || complain 'a line is wider than 80 columns'
 for option in --model --data --where --template --answer --label-words --steps --loss --storage --activations --adapter --write-answers \
-  --prompt; do
+  --prompt --norm-steps --norm-rate; do
   [ "$(grep -cE "^  (-h,)?$option( |\$)" out.txt)" -eq 1 ] || complain "$option is not listed once"
 done
 
@@ -28,6 +28,22 @@ write_texts --steps 6 --threads 2 --out two --min-tokens 6
 check 'the same weights with two threads' cmp one/model.safetensors two/model.safetensors
 write_texts --steps 0 --model one --min-tokens 6
 [ "$(result_of result)" = "$after" ] || complain "$(result_of result) instead of $after"
+
+# The last norm alone: better, the same bits for any threads, and nothing but the norm is another one.
+for threads in 1 2; do
+  write_texts --norm-steps 20 --steps 0 --threads "$threads" --out "norm$threads" --cache $((threads - 1))
+  expect_success "norm     20 steps of the last LayerNorm, rate 0.03125"
+done
+check 'the same weights with two threads and without a cache' cmp norm1/model.safetensors norm2/model.safetensors
+start=$(result_of start | sed 's/perplexity \([0-9]*\).*/\1/') result=$(result_of result | sed 's/perplexity \([0-9]*\).*/\1/')
+[ "$result" -lt $((start * 9 / 10)) ] || complain "perplexity $start, and $result with the last norm trained"
+write_texts --norm-steps 20 --steps 2 --threads 2
+[ "$(result_of before)" = "$(write_texts --norm-steps 20 --steps 0 --threads 1; result_of result)" ] ||
+  complain 'steps do not begin where the norm ends'
+write_texts --model norm1 --norm-steps 1 --steps 0
+result=$(result_of start)
+write_texts --model norm1 --steps 0
+[ "$(result_of result)" = "$result" ] || complain "$(result_of result) as saved, $result as read"
 
 # A prefix: only that is written, over one that is there, and generate reads it.
 for steps in 1 3; do

@@ -44,6 +44,17 @@ expect_early_error 2 '--loss: f1 not in {cross-entropy,exact-match,answer-f1}'
 answer_questions "$data" --model "$opt" --loss answer-f1 --answer ''
 expect_early_error 1 '--loss answer-f1: is of answers'
 
+write_texts --norm-steps 5 --adapter lora
+expect_early_error 1 '--norm-steps: is for the weights of a model (--adapter none) and the tokens of texts or answers'
+write_texts --norm-steps 5 --label-words ham=a,spam=b --label-column Label
+expect_early_error 1 '--norm-steps: is for the weights'
+write_texts --norm-steps 5 --journal run.journal
+expect_early_error 1 '--norm-steps: a journal could not replay them; write a model by --norm-steps 5 --steps 0 --out DIR'
+write_texts --norm-steps -1
+expect_early_error 2 '--norm-steps'
+write_texts --norm-steps 5 --norm-rate 1e38
+expect_error 1 'of the last norm: the loss is not a finite number; try a tenth of the rate'
+
 write_texts --storage i8
 expect_early_error 1 'weights of 8 bits are a base that stays as it is; train an adapter'
 write_texts --merge

@@ -74,7 +74,7 @@ public:
     Workspace::Frame const frame(runtime.workspace());
     std::vector<std::size_t> const rows = rows_of(targets);
     Lanes<float> const h = hidden_at(batch, rows, at, runtime, past, bottom);
-    models::log_probabilities(Lanes<float const>(h), rows, head(), targets, at, out, runtime);
+    models::log_probabilities(Lanes<float const>(h), rows, word_table(), targets, at, out, runtime);
     return out;
   }
 
@@ -116,7 +116,7 @@ public:
     Lanes<float> const scores = take_lanes(runtime.workspace(), at.lanes(), rows.size(), config_.vocabulary);
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> const h = hidden_at(batch, rows, at, runtime, past);
-    tensor::product(Lanes<float const>(h), head(), nullptr, at, scores, runtime);
+    tensor::product(Lanes<float const>(h), word_table(), nullptr, at, scores, runtime);
     return scores;
   }
 
@@ -128,7 +128,7 @@ public:
                   Runtime& runtime, Past const& past = {}) const {
     Workspace::Frame const frame(runtime.workspace());
     Lanes<float> const h = hidden_at(batch, rows, at, runtime, past);
-    return models::likeliest_words(Lanes<float const>(h), head(), at, runtime);
+    return models::likeliest_words(Lanes<float const>(h), word_table(), at, runtime);
   }
 
   /// A cache for reading up to `capacity` tokens of one sequence. Throws Error when there are no positions
@@ -148,6 +148,14 @@ public:
     cache.commit(ids.size());
     return scores;
   }
+
+  /// The norm right before the words' scores, for training it alone (train/final_norm.hpp); null where there
+  /// is none with weights, or a projection behind it.
+  [[nodiscard]] layers::LayerNorm* final_norm() noexcept {
+    return norm_ && config_.decoder.norm_weights && !project_out_ ? &*norm_ : nullptr;
+  }
+  /// The matrix [vocabulary, embedding width] whose rows, times a token's vector, are the words' scores.
+  [[nodiscard]] auto const& word_table() const noexcept { return head_ ? head_->weight : words_.weight; }
 
   /// Calls f(tensor) once for every weight.
   template <class F>
@@ -194,8 +202,6 @@ private:
       layers::Embedding<T>::visit(*self.head_, f);
     }
   }
-
-  [[nodiscard]] auto const& head() const noexcept { return head_ ? head_->weight : words_.weight; }
 
   /// X [lanes, tokens, width]: words, projected where that is needed, and positions.
   template <random::Perturbation P>

@@ -166,6 +166,18 @@ public:
     return (*inner_)(model, batch, at, runtime, bottom(model, batch, at.perturbation, runtime));
   }
 
+  /// What the layers below the lowest trained one make of all tokens of a batch, kept or made now; it lies in
+  /// the workspace. The embeddings must not be trained.
+  template <class Model, random::Perturbation P>
+  requires TakesBottom<Inner, Model>
+  [[nodiscard]] models::Bottom states(Model const& model, Batch const& batch, P const& perturbation,
+                                      Runtime& runtime) const {
+    models::Bottom const kept = bottom(model, batch, perturbation, runtime);
+    return kept.empty()
+               ? model.bottom(batch.tokens, model.first_trained_layer().value(), {}, perturbation, runtime)
+               : kept;
+  }
+
   /// The bytes that the states of all `examples` take; none when nothing of them can be kept.
   template <class Model>
   requires TakesBottom<Inner, Model>
