@@ -19,7 +19,8 @@ struct CausalOptions : ClassifierOptions {
   std::int64_t min_tokens = 2;      ///< shorter texts are left out
   std::int64_t overlap = 0;         ///< of the windows over a text file
   std::int64_t norm_steps = 0;
-  double norm_rate = 0.0;          ///< 0: by the model's width
+  double norm_rate = 0.0; ///< 0: by the model's width
+  bool norm_steps_given = false;
   bool merge = false;              ///< write the whole model, the adapter in its weights
   std::string prompt_for_sample;   ///< empty: the tokenizer's beginning of a text
   std::int64_t sample_tokens = 30; ///< 0: no sample
@@ -193,6 +194,8 @@ inline bool parse(int argc, char** argv, CausalOptions& options, int& status) {
   }
   use_preset(app, options.method, options.schedule);
   options.storage_given = app.count("--storage") != 0;
+  options.steps_given = app.count("--steps") != 0;
+  options.norm_steps_given = app.count("--norm-steps") != 0;
   return true;
 }
 

@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -177,6 +178,17 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
   }
 }
 
+/// Bytes of the activations of a step on the last norm.
+template <class Model, class Task>
+std::size_t norm_bytes(CausalOptions const& o, Model& model, Task const& task) {
+  return activation_bytes(o, [&](pl::Runtime& runtime) {
+    auto const batch =
+        task.objective.batch(task.train, longest_of(task.train, static_cast<std::size_t>(o.batch)));
+    auto const states = model.bottom(batch.tokens, model.layer_count(), {}, pl::random::Gaussian{}, runtime);
+    std::ignore = pl::train::norm_slopes(model, states, batch.targets, runtime);
+  });
+}
+
 /// What a run of `model`, whose weights are zero, takes.
 template <class Task, class Model>
 pl::train::MemoryNeeds needs_of_model(CausalOptions const& o, Model zeros, std::size_t tokens) {
@@ -190,8 +202,17 @@ pl::train::MemoryNeeds needs_of_model(CausalOptions const& o, Model zeros, std::
           task(options, tokenizer, most), directions(options.method) {}
   };
   auto const run = std::make_shared<Run>(o, std::move(zeros), tokens);
-  return needs_of_run(o, run, run->model, run->task.objective, run->directions.perturbation(),
-                      run->task.train, {&run->task.test()});
+  auto needs = needs_of_run(o, run, run->model, run->task.objective, run->directions.perturbation(),
+                            run->task.train, {&run->task.test()});
+  if constexpr (std::is_same_v<Task, TextTask> && pl::train::EndsInNorm<Model>) {
+    if (o.norm_steps != 0) {
+      needs.points = [&o, run, steps = needs.points](std::size_t count) {
+        std::size_t const norm = norm_bytes(o, run->model, run->task);
+        return steps ? std::max(norm, steps(count)) : norm;
+      };
+    }
+  }
+  return needs;
 }
 
 /// What run_task takes, found out on weights that are zero.
@@ -218,7 +239,10 @@ int run_task(CausalOptions const& o, char const* program) {
   pl::Runtime runtime = make_runtime(o.threads, o.activations, o.storage);
   Task task(o, tokenizer, most_tokens(o, model.config()));
   if (!prefix) {
-    std::size_t const trained = choose_trained(o, model);
+    std::size_t trained = choose_trained(o, model);
+    if (auto const* const norm = model.final_norm(); o.norm_steps != 0 && trained == 0 && norm != nullptr) {
+      trained = norm->weight.size() + norm->bias.size();
+    }
     return run_model(o, program, model, trained, tokenizer, task, runtime);
   }
   pl::models::Prefixed prefixed(std::move(model), static_cast<std::size_t>(o.prefix_tokens));
@@ -247,11 +271,29 @@ auto with_causal_storage(std::string const& storage, F&& f) {
 
 } // namespace detail
 
+/// Makes --method auto, on texts and answers, the last norm alone, where the model has one and nothing else
+/// is asked for.
+inline void settle_auto(CausalOptions& o) {
+  bool const fits = o.method.preset == "auto" && o.label_words.empty() && o.adapter == "none" &&
+                    o.loss == "cross-entropy" && o.journal.file.empty() && !o.norm_steps_given;
+  if (!fits) {
+    return;
+  }
+  using Model = pl::models::Opt<float>; // without values, of any storage
+  Model model(Model::Config::from_json(pl::io::read_object(o.model / pl::io::config_file)));
+  if (model.final_norm() != nullptr) {
+    constexpr std::int64_t enough = 300; // twice as many change perplexity by a hundredth
+    o.norm_steps = enough;
+    o.steps = o.steps_given ? o.steps : 0;
+  }
+}
+
 /// Trains and evaluates as the options say, for the program of that name, with storages that are only read
 /// where it has adapters. Returns its exit status.
 template <class Task, bool Adapters>
 int run_causal(CausalOptions o, char const* program) {
   settle_prefix(o);
+  settle_auto(o);
   bool const whole = o.adapter == "none" || o.merge;
   check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
   std::vector<std::string> storages{"f32", "f16"};

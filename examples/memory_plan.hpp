@@ -48,25 +48,39 @@ inline void give_back_freed() {
 #endif
 }
 
-/// Bytes of the activations of `objective` at `points` for the `count` longest of the examples.
-template <class Model, class Objective, class P, class Examples>
-std::size_t activation_bytes(ClassifierOptions const& o, Model const& model, Objective const& objective,
-                             P const& perturbation, Examples const& examples, std::size_t count,
-                             std::span<pocketllm::random::Point const> points) {
+/// The numbers of the `count` longest of the examples.
+template <class Examples>
+std::vector<std::size_t> longest_of(Examples const& examples, std::size_t count) {
   std::vector<std::size_t> longest(examples.size());
   std::iota(longest.begin(), longest.end(), std::size_t{0});
   std::sort(longest.begin(), longest.end(),
             [&](std::size_t a, std::size_t b) { return tokens_of(examples[a]) > tokens_of(examples[b]); });
   longest.resize(std::min(longest.size(), count));
+  return longest;
+}
+
+/// Bytes of the activations of f(runtime).
+template <class F>
+std::size_t activation_bytes(ClassifierOptions const& o, F&& f) {
   std::size_t bytes = 0;
   {
     pocketllm::Runtime runtime(static_cast<std::size_t>(o.threads), activations_of(o.activations));
-    std::ignore = objective(model, objective.batch(examples, longest),
-                            pocketllm::random::perturb(perturbation, points), runtime);
+    f(runtime);
     bytes = runtime.workspace().capacity_bytes();
   }
   give_back_freed();
   return bytes;
+}
+
+/// Bytes of the activations of `objective` at `points` for the `count` longest of the examples.
+template <class Model, class Objective, class P, class Examples>
+std::size_t activation_bytes(ClassifierOptions const& o, Model const& model, Objective const& objective,
+                             P const& perturbation, Examples const& examples, std::size_t count,
+                             std::span<pocketllm::random::Point const> points) {
+  return activation_bytes(o, [&](pocketllm::Runtime& runtime) {
+    std::ignore = objective(model, objective.batch(examples, longest_of(examples, count)),
+                            pocketllm::random::perturb(perturbation, points), runtime);
+  });
 }
 
 /// What a run takes that trains `model` on `train` and evaluates it on each of `evaluated`. The options must

@@ -42,7 +42,8 @@ inline void add_method(CLI::App& app, MethodOptions& o) {
   app.add_option("--method", o.preset,
                  "What the options below are where they are not given: mezo (two points), fzoo (8 directions "
                  "of signs, a falling rate), lozo (low-rank directions, a falling rate), or auto: of "
-                 "a classifier a new head, if it is better than the prompt on texts held out, else fzoo")
+                 "a classifier a new head, if it is better than the prompt on texts held out, of a "
+                 "language model the last LayerNorm alone (300 --norm-steps and 0 --steps), else fzoo")
       ->check(one_of({"mezo", "fzoo", "lozo", "auto"}))
       ->capture_default_str()
       ->type_name("NAME");

@@ -40,6 +40,11 @@ start=$(result_of start | sed 's/perplexity \([0-9]*\).*/\1/') result=$(result_o
 write_texts --norm-steps 20 --steps 2 --threads 2
 [ "$(result_of before)" = "$(write_texts --norm-steps 20 --steps 0 --threads 1; result_of result)" ] ||
   complain 'steps do not begin where the norm ends'
+write_texts --method auto --threads 2
+expect_success 'norm     300 steps of the last LayerNorm'
+expect_success 'result   perplexity'
+write_texts --method auto --steps 1 --norm-steps 0
+[ -z "$(result_of start)" ] || complain 'the last norm is trained without being asked for'
 write_texts --model norm1 --norm-steps 1 --steps 0
 result=$(result_of start)
 write_texts --model norm1 --steps 0

@@ -73,7 +73,7 @@ TEST_CASE("slopes of the last norm are differences of the model's loss") {
   std::vector<std::size_t> const all{0, 1, 2, 3};
   auto const batch = loss.batch(examples, all);
   auto const bottom = model.bottom(batch.tokens, model.layer_count(), {}, random::Gaussian{}, runtime);
-  auto const slopes = train::detail::norm_slopes(model, bottom, batch.targets, runtime);
+  auto const slopes = train::norm_slopes(model, bottom, batch.targets, runtime);
   auto const at = [&](tensor::Tensor<float>& vector, std::size_t i, float by) {
     float const kept = vector.data()[i];
     vector.mutable_data()[i] = kept + by;

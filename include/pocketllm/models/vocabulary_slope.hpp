@@ -24,14 +24,16 @@ namespace pocketllm::models {
 
 namespace detail {
 
-/// The `count` rows of the table from `first` on, as columns: [width, count] in `block`.
+/// The `count` rows of the table from `first` on, as columns: [width, count] in the workspace.
 template <class A, tensor::WeightStorage T, random::Perturbation P>
-void transpose_rows(tensor::Tensor<T> const& table, std::size_t first, std::size_t count,
-                    random::Perturbed<P> const& at, tensor::Tensor<float>& block, Runtime& runtime) {
+[[nodiscard]] tensor::Tensor<float> transposed_rows(tensor::Tensor<T> const& table, std::size_t first,
+                                                    std::size_t count, random::Perturbed<P> const& at,
+                                                    Runtime& runtime) {
   constexpr std::size_t group = 16; // rows: a cache line of what is written
   std::size_t const width = table.cols();
+  float* const out = runtime.workspace().take(width * count).data();
+  Workspace::Frame const frame(runtime.workspace());
   std::span<float> const rows = runtime.workspace().take(runtime.pool().size() * group * width);
-  float* const out = block.mutable_data();
   runtime.pool().parallel_for((count + group - 1) / group, [&](std::size_t i, std::size_t thread) {
     float* const own = rows.data() + thread * group * width;
     std::size_t const begin = i * group, some = std::min(group, count - begin);
@@ -44,6 +46,9 @@ void transpose_rows(tensor::Tensor<T> const& table, std::size_t first, std::size
       }
     }
   });
+  tensor::Tensor<float> block("", {width, count});
+  block.borrow(out, nullptr);
+  return block;
 }
 
 } // namespace detail
@@ -69,7 +74,6 @@ double vocabulary_slopes(Lanes<float const> h, tensor::Tensor<T> const& table,
                        [&](std::size_t, std::size_t r) { std::fill_n(slopes.row(0, r), slopes.cols, 0.0F); });
   std::vector<RunningSum> sums(h.rows);
   std::vector<double> chosen(h.rows); // scores of the ids
-  tensor::Tensor<float> block;
   for_each_block_of_words<A>(h, table, at, runtime, [&](std::size_t first, Lanes<float> scores) {
     std::size_t const count = scores.cols;
     layers::for_each_row(scores, runtime, [&](std::size_t, std::size_t r) {
@@ -83,11 +87,7 @@ double vocabulary_slopes(Lanes<float const> h, tensor::Tensor<T> const& table,
                      [=](float v) { return v * scale; });
     });
     Workspace::Frame const frame(runtime.workspace());
-    if (block.size() != table.cols() * count) {
-      block = tensor::Tensor<float>("", {table.cols(), count});
-      block.allocate();
-    }
-    detail::transpose_rows<A>(table, first, count, at, block, runtime);
+    auto const block = detail::transposed_rows<A>(table, first, count, at, runtime);
     Lanes<float> const part = take_lanes(runtime.workspace(), 1, h.rows, h.cols);
     tensor::product<A>(Lanes<float const>(scores), block, nullptr, at, part, runtime);
     layers::for_each_row(part, runtime, [&](std::size_t, std::size_t r) {

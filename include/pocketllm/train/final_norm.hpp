@@ -62,15 +62,18 @@ private:
   double count_ = 0.0;
 };
 
+} // namespace detail
+
 /// Slopes of a loss in gain and bias of a norm.
 struct NormSlopes {
-  std::vector<double> gain, bias; ///< [width]
-  double loss = 0.0;              ///< mean over the tokens
+  std::vector<double> gain; ///< [width]
+  std::vector<double> bias; ///< [width]
+  double loss = 0.0;        ///< mean over the tokens
 };
 
 /// The mean of -ln p over the targets, each of a row of its own, and its slopes, from the states of all rows
-/// below the norm.
-template <class Model>
+/// below the norm. Throws Error for a row of two targets, or one that is not there.
+template <EndsInNorm Model>
 [[nodiscard]] NormSlopes norm_slopes(Model& model, models::Bottom const& bottom,
                                      std::span<models::Target const> targets, Runtime& runtime) {
   layers::LayerNorm const& norm = *model.final_norm();
@@ -107,8 +110,6 @@ template <class Model>
   return result;
 }
 
-} // namespace detail
-
 /// Trains gain and bias of the model's last norm on next tokens. `objective` is an OnFrozenBottom of a
 /// NextTokenLoss, whose cache keeps the states below the norm; nothing but the norm may be selected for
 /// training (optimize::select_trained). Throws Error where something else is, where the model has no such
@@ -128,8 +129,8 @@ std::uint64_t train_final_norm(Model& model, Objective const& objective,
   for (; step < options.steps && !stop.requested(); ++step) {
     auto const batch = objective.batch(examples, order.batch(step));
     Workspace::Frame const frame(runtime.workspace());
-    auto const slopes = detail::norm_slopes(
-        model, objective.states(model, batch, random::Gaussian{}, runtime), batch.targets, runtime);
+    auto const slopes = norm_slopes(model, objective.states(model, batch, random::Gaussian{}, runtime),
+                                    batch.targets, runtime);
     require(std::isfinite(slopes.loss), "step ", step + 1,
             " of the last norm: the loss is not a finite number; try a tenth of the rate");
     double const rate = static_cast<double>(options.learning_rate) *
