@@ -9,6 +9,7 @@
 #include <pocketllm/models/causal_batch.hpp>
 #include <pocketllm/models/frozen_bottom.hpp>
 #include <pocketllm/models/gather.hpp>
+#include <pocketllm/models/opt.hpp>
 #include <pocketllm/models/vocabulary_slope.hpp>
 #include <pocketllm/train/batches.hpp>
 #include <pocketllm/train/stop.hpp>
@@ -30,7 +31,7 @@ concept EndsInNorm = models::HasBottom<M, models::CausalBatch> && requires(M& mo
   { model.final_norm() } -> std::same_as<layers::LayerNorm*>;
   read.word_table().rows();
 };
-static_assert(!EndsInNorm<int>);
+static_assert(EndsInNorm<models::Opt<float>> && !EndsInNorm<int>);
 
 /// How the last norm is trained: by Adam (Kingma and Ba, arXiv 1412.6980), the rate falling linearly to zero.
 struct NormTraining {
