@@ -62,13 +62,14 @@ struct CodeTile {
     float const* panel = t.panel;
     float const* const scales = t.row_scales + row * code_groups;
     Ahead ahead = *t.ahead;
+    static_assert(code_words<A> % unrolled<A> == 0);
     for (std::size_t g = 0; g < t.groups; ++g, panel += code_words<A> * cols) {
       Sums sum;
       (zero_row(sum[R]), ...);
       float const* const x = t.rows + row * code_stride<A> + g * code_words<A>;
-      for (std::size_t k = 0; k < code_words<A>; k += unrolled) {
+      for (std::size_t k = 0; k < code_words<A>; k += unrolled<A>) {
         ahead.step();
-        multiply_words<R...>(sum, x + k, panel + k * cols, std::make_index_sequence<unrolled>{});
+        multiply_words<R...>(sum, x + k, panel + k * cols, std::make_index_sequence<unrolled<A>>{});
       }
       Scales const across{simd::load<A>(t.panel_scales + g * cols + C * width<A>)...};
       (add_row(to + R * t.sums_stride, sum[R], across, simd::splat<A>(scales[R * code_groups + g])), ...);

@@ -109,7 +109,7 @@ private:
 
     /// Sums of integers.
     void coded_pass(Pass const& p) const noexcept {
-      simd::Ahead ahead = fetch_weights(task.w, p, simd::unrolled * simd::Dot<A>::count);
+      simd::Ahead ahead = fetch_weights(task.w, p, simd::unrolled<A> * simd::Dot<A>::count);
       float* const row_scales = scratch + block_size;
       for (std::size_t r = 0; r < rows; ++r) {
         load_codes<A>(task.w.row(task.begin + first + r), p.k, p.depth, scratch + r * simd::code_stride<A>,
@@ -198,7 +198,7 @@ private:
     /// the last one the first of the rows that this thread is likely to do next.
     template <class W>
     [[nodiscard]] simd::Ahead fetch_weights(Tensor<W> const& w, Pass const& pass,
-                                            std::size_t columns = simd::unrolled) const noexcept {
+                                            std::size_t columns = simd::unrolled<A>) const noexcept {
       bool const more = pass.k + simd::tile_depth < w.cols();
       std::size_t const row = more ? first : first + task.threads * task.piece_rows;
       std::size_t const column = more ? pass.k + simd::tile_depth : 0;
@@ -223,7 +223,7 @@ private:
       std::size_t const column = !done ? pass.k : after < x.cols ? after : 0;
       std::size_t const next = last ? 0 : p + 1, width = x.width(next);
       ahead.panel = reinterpret_cast<char const*>(x.at(done ? 0 : lane + last, next) + column * width);
-      ahead.panel_step = width * sizeof(float) * simd::unrolled / tiles(p);
+      ahead.panel_step = width * sizeof(float) * simd::unrolled<A> / tiles(p);
     }
 
     void multiply(std::size_t lane, Pass const& pass, float const* block, simd::Ahead& ahead) const noexcept {
