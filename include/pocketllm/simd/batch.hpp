@@ -192,6 +192,20 @@ template <class A, class Mask>
   }
 }
 
+/// Element by element, x where a < b as signed integers and y elsewhere: AVX2 compares no others, and takes
+/// three instructions for unsigned ones.
+template <class A>
+[[gnu::always_inline]] inline u32<A> select_below(u32<A> a, u32<A> b, u32<A> x, u32<A> y) noexcept {
+  if constexpr (Scalar<A>) {
+    return static_cast<std::int32_t>(a) < static_cast<std::int32_t>(b) ? x : y;
+  } else {
+    using I = xsimd::batch<std::int32_t, A>;
+    auto const mask = detail::reinterpret<I>(a) < detail::reinterpret<I>(b);
+    return detail::reinterpret<u32<A>>(
+        xsimd::select(mask, detail::reinterpret<I>(x), detail::reinterpret<I>(y)));
+  }
+}
+
 /// Shifts by a number known at compile time.
 template <class A, int Bits>
 [[gnu::always_inline]] inline u32<A> shift_right(u32<A> value) noexcept {

@@ -36,13 +36,13 @@ template <class A>
       simd::shift_right<A, 13>(magnitude + (random & simd::splat<A>(0x1fffU)) - simd::splat<A>(0x38000000U));
   // below 2^-14 the unit is 2^-24: fixed point with 16 bits behind it
   u32<A> const small = simd::splat<A>(0x38800000U);
-  f32<A> const limited = simd::as_float<A>(simd::select<A>(magnitude < small, magnitude, small));
+  f32<A> const limited = simd::as_float<A>(simd::select_below<A>(magnitude, small, magnitude, small));
   u32<A> const fixed = simd::truncate<A>(limited * simd::splat<A>(0x1p40F));
   u32<A> const subnormal = simd::shift_right<A, 16>(fixed + random);
-  u32<A> half = simd::select<A>(magnitude < small, subnormal, normal);
+  u32<A> half = simd::select_below<A>(magnitude, small, subnormal, normal);
   u32<A> const largest = simd::splat<A>(0x7bffU);
-  half = simd::select<A>(half < largest, half, largest);
-  half = simd::select<A>(simd::splat<A>(0x7f800000U) < magnitude, simd::splat<A>(0x7e00U), half);
+  half = simd::select_below<A>(half, largest, half, largest);
+  half = simd::select_below<A>(simd::splat<A>(0x7f800000U), magnitude, simd::splat<A>(0x7e00U), half);
   return sign | half;
 }
 
