@@ -5,20 +5,18 @@
 #include "causal_tasks.hpp"
 #include "frozen_layers.hpp"
 #include "load_model.hpp"
+#include "norm_run.hpp"
 #include "prefix_run.hpp"
 #include <pocketllm/pocketllm.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -94,33 +92,6 @@ std::size_t choose_trained(CausalOptions const& o, Model& model) {
                       : pl::optimize::select_trained(model, terms ? trained_with_terms(o.train) : o.train);
 }
 
-/// Trains the last norm alone, and says what that changes.
-template <class Model, class Task, class P>
-void train_norm(CausalOptions const& o, Model& model, Task& task, P const& perturbation,
-                pl::train::StopCondition const& stop, pl::Runtime& runtime) {
-  pl::layers::LayerNorm* const norm = model.final_norm();
-  pl::require(norm != nullptr, "--norm-steps: this OPT has no LayerNorm right before its words' scores");
-  std::cout << "start    " << task.evaluate(model, runtime, perturbation).words << std::endl;
-  (void)pl::optimize::select_trained(model, norm->weight.name() + "," + norm->bias.name());
-  FrozenLayers frozen(o, model, task.objective, task.train, {});
-  std::vector<std::size_t> lengths;
-  for (auto const& example : task.train) {
-    lengths.push_back(tokens_of(example));
-  }
-  double const width = static_cast<double>(norm->weight.size());
-  double const rate = o.norm_rate != 0.0 ? o.norm_rate : 8.0 / width; // scores are sums of so many numbers
-  double const began = pl::train::steady_seconds();
-  auto const done = pl::train::train_final_norm(
-      model, pl::train::OnFrozenBottom(task.objective, frozen.train()), std::span(std::as_const(task.train)),
-      pl::train::BatchOrder(std::move(lengths),
-                            {.batch_size = static_cast<std::size_t>(o.batch), .seed = o.seed}),
-      {static_cast<std::uint64_t>(o.norm_steps), static_cast<float>(rate)}, stop, runtime);
-  choose_trained(o, model);
-  std::cout << "norm     " << done << " steps of the last LayerNorm, rate " << rate << ", "
-            << pl::train::format_duration(pl::train::steady_seconds() - began) << ", "
-            << frozen.train().examples() << " of " << task.train.size() << " texts kept" << std::endl;
-}
-
 template <class Model, class Task, class Objective>
 int run_objective(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
                   Tokenizer const& tokenizer, Task& task, Objective const& objective,
@@ -138,6 +109,7 @@ int run_objective(CausalOptions const& o, char const* program, Model& model, std
   if constexpr (std::is_same_v<Task, TextTask> && pl::train::EndsInNorm<Model>) {
     if (o.norm_steps != 0) {
       run.interruptibly([&](auto const& stop) { train_norm(o, model, task, perturbation, stop, runtime); });
+      choose_trained(o, model);
     }
   }
   run.before();
@@ -176,17 +148,6 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
     return run_objective(o, program, model, trained, tokenizer, task, task.objective, perturbation, {},
                          runtime);
   }
-}
-
-/// Bytes of the activations of a step on the last norm.
-template <class Model, class Task>
-std::size_t norm_bytes(CausalOptions const& o, Model& model, Task const& task) {
-  return activation_bytes(o, [&](pl::Runtime& runtime) {
-    auto const batch =
-        task.objective.batch(task.train, longest_of(task.train, static_cast<std::size_t>(o.batch)));
-    auto const states = model.bottom(batch.tokens, model.layer_count(), {}, pl::random::Gaussian{}, runtime);
-    std::ignore = pl::train::norm_slopes(model, states, batch.targets, runtime);
-  });
 }
 
 /// What a run of `model`, whose weights are zero, takes.
@@ -271,29 +232,12 @@ auto with_causal_storage(std::string const& storage, F&& f) {
 
 } // namespace detail
 
-/// Makes --method auto, on texts and answers, the last norm alone, where the model has one and nothing else
-/// is asked for.
-inline void settle_auto(CausalOptions& o) {
-  bool const fits = o.method.preset == "auto" && o.label_words.empty() && o.adapter == "none" &&
-                    o.loss == "cross-entropy" && o.journal.file.empty() && !o.norm_steps_given;
-  if (!fits) {
-    return;
-  }
-  using Model = pl::models::Opt<float>; // without values, of any storage
-  Model model(Model::Config::from_json(pl::io::read_object(o.model / pl::io::config_file)));
-  if (model.final_norm() != nullptr) {
-    constexpr std::int64_t enough = 300; // twice as many change perplexity by a hundredth
-    o.norm_steps = enough;
-    o.steps = o.steps_given ? o.steps : 0;
-  }
-}
-
 /// Trains and evaluates as the options say, for the program of that name, with storages that are only read
 /// where it has adapters. Returns its exit status.
 template <class Task, bool Adapters>
 int run_causal(CausalOptions o, char const* program) {
   settle_prefix(o);
-  settle_auto(o);
+  settle_norm(o);
   bool const whole = o.adapter == "none" || o.merge;
   check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
   std::vector<std::string> storages{"f32", "f16"};

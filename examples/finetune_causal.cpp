@@ -12,7 +12,6 @@ int main(int argc, char** argv) {
       "finetune_causal", "try a smaller --batch or --max-tokens, or a --storage of fewer bits", [&] {
         examples::settle(options.phone, options.threads);
         examples::check_loss(options);
-        examples::check_norm_steps(options);
         return options.label_words.empty()
                    ? examples::run_causal<examples::TextTask, true>(options, "finetune_causal")
                    : examples::run_causal<examples::ChoiceTask, true>(options, "finetune_causal");

@@ -58,17 +58,4 @@ inline void check_loss(CausalOptions const& o) {
               ": is of answers that the model writes to questions; give --answer, or train on cross-entropy");
 }
 
-/// Throws Error for --norm-steps with what it is not for.
-inline void check_norm_steps(CausalOptions const& o) {
-  pl::require(
-      o.norm_steps == 0 || (o.label_words.empty() && o.adapter == "none" && o.loss == "cross-entropy"),
-      "--norm-steps: is for the weights of a model (--adapter none) and the tokens of texts or answers "
-      "(no --label-words, --loss cross-entropy)");
-  pl::require(o.norm_steps == 0 || o.journal.file.empty(), "--norm-steps: a journal could not replay them; ",
-              "write a model by --norm-steps ", o.norm_steps,
-              " --steps 0 --out DIR, and train on from it with "
-              "--model DIR --journal ",
-              o.journal.file.string());
-}
-
 } // namespace examples

@@ -52,6 +52,13 @@ write_texts --norm-steps 5 --journal run.journal
 expect_early_error 1 '--norm-steps: a journal could not replay them; write a model by --norm-steps 5 --steps 0 --out DIR'
 write_texts --norm-steps -1
 expect_early_error 2 '--norm-steps'
+write_texts --norm-rate 0.1
+expect_early_error 1 '--norm-rate: is of --norm-steps, and there are none'
+# What a step of the norm takes, all 60 texts at once, is counted: an evaluation alone fits.
+write_texts --steps 0 --storage f32 --memory-budget 28
+expect_success 'of 28 MB allowed'
+write_texts --steps 0 --storage f32 --memory-budget 28 --norm-steps 5 --batch 60
+expect_early_error 1 '--memory-budget: the weights take 21 MB as f32 and the activations at least'
 write_texts --norm-steps 5 --norm-rate 1e38
 expect_error 1 'of the last norm: the loss is not a finite number; try a tenth of the rate'
 

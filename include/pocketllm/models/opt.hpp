@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pocketllm::models {
@@ -151,8 +152,12 @@ public:
 
   /// The norm right before the words' scores, for training it alone (train/final_norm.hpp); null where there
   /// is none with weights, or a projection behind it.
-  [[nodiscard]] layers::LayerNorm* final_norm() noexcept {
+  [[nodiscard]] layers::LayerNorm const* final_norm() const noexcept {
     return norm_ && config_.decoder.norm_weights && !project_out_ ? &*norm_ : nullptr;
+  }
+  /// The same, to be trained.
+  [[nodiscard]] layers::LayerNorm* final_norm() noexcept {
+    return const_cast<layers::LayerNorm*>(std::as_const(*this).final_norm());
   }
   /// The matrix [vocabulary, embedding width] whose rows, times a token's vector, are the words' scores.
   [[nodiscard]] auto const& word_table() const noexcept { return head_ ? head_->weight : words_.weight; }

@@ -51,6 +51,49 @@ template <class A, tensor::WeightStorage T, random::Perturbation P>
   return block;
 }
 
+/// Adds scores of a block of words to the running sum of each row and leaves exp(score - top) in their place;
+/// what a row has of slopes so far is scaled as its sum is.
+template <class A>
+void add_scores(Lanes<float> scores, Lanes<float> slopes, std::span<RunningSum> sums, Runtime& runtime) {
+  layers::for_each_row(scores, runtime, [&](std::size_t, std::size_t r) {
+    float const before = sums[r].top;
+    simd::invoke<A, kernel::AddScores>(scores.row(0, r), scores.cols, sums[r]);
+    float const scale = std::exp(before - sums[r].top); // 0 for the first block
+    std::transform(slopes.row(0, r), slopes.row(0, r) + slopes.cols, slopes.row(0, r),
+                   [=](float v) { return v * scale; });
+  });
+}
+
+/// Slopes += S W of a block of words: S [1, rows, count], W the `count` rows of the table from `first` on.
+template <class A, tensor::WeightStorage T, random::Perturbation P>
+void add_words(Lanes<float const> s, tensor::Tensor<T> const& table, std::size_t first,
+               random::Perturbed<P> const& at, Lanes<float> slopes, Runtime& runtime) {
+  Workspace::Frame const frame(runtime.workspace());
+  auto const block = transposed_rows<A>(table, first, s.cols, at, runtime);
+  Lanes<float> const part = take_lanes(runtime.workspace(), 1, slopes.rows, slopes.cols);
+  tensor::product<A>(s, block, nullptr, at, part, runtime);
+  layers::for_each_row(part, runtime, [&](std::size_t, std::size_t r) {
+    std::transform(part.row(0, r), part.row(0, r) + part.cols, slopes.row(0, r), slopes.row(0, r),
+                   [](float a, float b) { return a + b; });
+  });
+}
+
+/// Slopes = slopes / sum - W_id
+template <class A, tensor::WeightStorage T, random::Perturbation P>
+void subtract_chosen(tensor::Tensor<T> const& table, std::span<std::int32_t const> ids,
+                     std::span<RunningSum const> sums, random::Perturbed<P> const& at, Lanes<float> slopes,
+                     Runtime& runtime) {
+  Workspace::Frame const frame(runtime.workspace());
+  Lanes<float> const words = take_lanes(runtime.workspace(), 1, slopes.rows, slopes.cols);
+  layers::for_each_row(words, runtime, [&](std::size_t, std::size_t r) {
+    std::size_t const word = static_cast<std::size_t>(ids[r]);
+    tensor::perturbed_row<A>(table, at, {word, 0, words.cols}, words.row(0, r), words.cols);
+    float const scale = static_cast<float>(1.0 / sums[r].sum);
+    std::transform(slopes.row(0, r), slopes.row(0, r) + slopes.cols, words.row(0, r), slopes.row(0, r),
+                   [=](float mean, float own) { return mean * scale - own; });
+  });
+}
+
 } // namespace detail
 
 /// The slopes d/dh of -ln softmax(h W^T)[id] for each row h of H [1, rows, width] and the id of that row:
@@ -75,36 +118,16 @@ double vocabulary_slopes(Lanes<float const> h, tensor::Tensor<T> const& table,
   std::vector<RunningSum> sums(h.rows);
   std::vector<double> chosen(h.rows); // scores of the ids
   for_each_block_of_words<A>(h, table, at, runtime, [&](std::size_t first, Lanes<float> scores) {
-    std::size_t const count = scores.cols;
-    layers::for_each_row(scores, runtime, [&](std::size_t, std::size_t r) {
-      if (std::size_t const word = static_cast<std::size_t>(ids[r]) - first; word < count) { // not before
+    for (std::size_t r = 0; r < h.rows; ++r) {
+      if (std::size_t const word = static_cast<std::size_t>(ids[r]) - first;
+          word < scores.cols) { // not before
         chosen[r] = static_cast<double>(scores.row(0, r)[word]);
       }
-      float const before = sums[r].top;
-      simd::invoke<A, kernel::AddScores>(scores.row(0, r), count, sums[r]);
-      float const scale = std::exp(before - sums[r].top); // 0 for the first block
-      std::transform(slopes.row(0, r), slopes.row(0, r) + slopes.cols, slopes.row(0, r),
-                     [=](float v) { return v * scale; });
-    });
-    Workspace::Frame const frame(runtime.workspace());
-    auto const block = detail::transposed_rows<A>(table, first, count, at, runtime);
-    Lanes<float> const part = take_lanes(runtime.workspace(), 1, h.rows, h.cols);
-    tensor::product<A>(Lanes<float const>(scores), block, nullptr, at, part, runtime);
-    layers::for_each_row(part, runtime, [&](std::size_t, std::size_t r) {
-      std::transform(part.row(0, r), part.row(0, r) + part.cols, slopes.row(0, r), slopes.row(0, r),
-                     [](float a, float b) { return a + b; });
-    });
+    }
+    detail::add_scores<A>(scores, slopes, sums, runtime);
+    detail::add_words<A>(Lanes<float const>(scores), table, first, at, slopes, runtime);
   });
-  // what is left: / sum, and the chosen word
-  Workspace::Frame const frame(runtime.workspace());
-  Lanes<float> const words = take_lanes(runtime.workspace(), 1, h.rows, h.cols);
-  layers::for_each_row(words, runtime, [&](std::size_t, std::size_t r) {
-    std::size_t const word = static_cast<std::size_t>(ids[r]);
-    tensor::perturbed_row<A>(table, at, {word, 0, words.cols}, words.row(0, r), words.cols);
-    float const scale = static_cast<float>(1.0 / sums[r].sum);
-    std::transform(slopes.row(0, r), slopes.row(0, r) + slopes.cols, words.row(0, r), slopes.row(0, r),
-                   [=](float mean, float own) { return mean * scale - own; });
-  });
+  detail::subtract_chosen<A>(table, ids, std::span<RunningSum const>(sums), at, slopes, runtime);
   double loss = 0.0;
   for (std::size_t r = 0; r < h.rows; ++r) {
     loss += sums[r].log() - chosen[r];

@@ -29,15 +29,20 @@ namespace pocketllm::train {
 template <class M>
 concept EndsInNorm = models::HasBottom<M, models::CausalBatch> && requires(M& model, M const& read) {
   { model.final_norm() } -> std::same_as<layers::LayerNorm*>;
+  { read.final_norm() } -> std::same_as<layers::LayerNorm const*>;
   read.word_table().rows();
 };
 static_assert(EndsInNorm<models::Opt<float>> && !EndsInNorm<int>);
 
 /// How the last norm is trained: by Adam (Kingma and Ba, arXiv 1412.6980), the rate falling linearly to zero.
 struct NormTraining {
-  std::uint64_t steps = 300;   ///< of a batch each
-  float learning_rate = 0.03F; ///< of the first step
+  std::uint64_t steps = 300;  ///< of a batch each
+  float learning_rate = 0.0F; ///< of the first step; 0 for norm_rate of the model's width
 };
+
+/// A rate for a norm of so many numbers, which the score of a word is a sum of: 0.03 for 256, where a third
+/// of that and three times as much are about as good (tiny-opt on text messages). No other width was tried.
+[[nodiscard]] inline float norm_rate(std::size_t width) noexcept { return 8.0F / static_cast<float>(width); }
 
 namespace detail {
 
@@ -75,7 +80,7 @@ struct NormSlopes {
 /// The mean of -ln p over the targets, each of a row of its own, and its slopes, from the states of all rows
 /// below the norm. Throws Error for a row of two targets, or one that is not there.
 template <EndsInNorm Model>
-[[nodiscard]] NormSlopes norm_slopes(Model& model, models::Bottom const& bottom,
+[[nodiscard]] NormSlopes norm_slopes(Model const& model, models::Bottom const& bottom,
                                      std::span<models::Target const> targets, Runtime& runtime) {
   layers::LayerNorm const& norm = *model.final_norm();
   std::size_t const width = norm.weight.size(), count = targets.size();
@@ -125,6 +130,8 @@ std::uint64_t train_final_norm(Model& model, Objective const& objective,
   require(model.first_trained_layer() == model.layer_count(),
           "layers below the last norm are selected for training; select its gain and bias alone");
   std::size_t const width = norm->weight.size();
+  auto const first_rate =
+      static_cast<double>(options.learning_rate != 0.0F ? options.learning_rate : norm_rate(width));
   detail::DenseAdam gain(width), bias(width);
   std::uint64_t step = 0;
   for (; step < options.steps && !stop.requested(); ++step) {
@@ -134,8 +141,7 @@ std::uint64_t train_final_norm(Model& model, Objective const& objective,
                                     batch.targets, runtime);
     require(std::isfinite(slopes.loss), "step ", step + 1,
             " of the last norm: the loss is not a finite number; try a tenth of the rate");
-    double const rate = static_cast<double>(options.learning_rate) *
-                        (1.0 - static_cast<double>(step) / static_cast<double>(options.steps));
+    double const rate = first_rate * (1.0 - static_cast<double>(step) / static_cast<double>(options.steps));
     gain.step({norm->weight.mutable_data(), width}, slopes.gain, rate);
     bias.step({norm->bias.mutable_data(), width}, slopes.bias, rate);
   }
