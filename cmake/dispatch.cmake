@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-# pocketllm_link_dispatch(target): links what lets one program for any x86-64 processor use AVX2 or AVX-512 where the
-# machine has it. On other processors it does nothing; there the target's own options choose. Used by our own build
+# pocketllm_link_dispatch(target): links kernels that are compiled once for all programs. One program for any x86-64
+# processor then uses AVX2 or AVX-512 where the machine has it; of AArch64 there is one level, and what is gained is time
+# to compile. On other processors it does nothing; there the target's own options choose. Used by our own build
 # and, through the package's config file, by those of an installed copy.
 function(pocketllm_link_dispatch target)
-  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" OR NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+    return()
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(levels Baseline Avx2 Avx512)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    set(levels Baseline)
+  else()
     return()
   endif()
   if(NOT TARGET pocketllm_dispatch)
     # In this order: a function that two objects have is taken from the first, which runs on more machines. For the
     # same reason it is a library, which linkers search behind the program's own objects.
     add_library(pocketllm_dispatch STATIC)
-    foreach(level Baseline Avx2 Avx512)
+    foreach(level ${levels})
       add_library(pocketllm_kernels_${level} OBJECT ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/dispatch/kernels.cpp)
       target_link_libraries(pocketllm_kernels_${level} PRIVATE pocketllm::pocketllm)
       target_compile_definitions(pocketllm_kernels_${level} PRIVATE POCKETLLM_KERNELS=${level}Level)
@@ -20,14 +27,16 @@ function(pocketllm_link_dispatch target)
       set_target_properties(pocketllm_kernels_${level} PROPERTIES POSITION_INDEPENDENT_CODE ON)
       target_sources(pocketllm_dispatch PRIVATE $<TARGET_OBJECTS:pocketllm_kernels_${level}>)
     endforeach()
-    # -march also takes back what CMAKE_CXX_FLAGS may say, such as -march=native.
-    target_compile_options(pocketllm_kernels_Baseline PRIVATE -march=x86-64)
-    target_compile_options(pocketllm_kernels_Avx2 PRIVATE -march=x86-64 -mavx2 -mfma -mf16c)
-    target_compile_options(pocketllm_kernels_Avx512 PRIVATE -march=x86-64
-      -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx2 -mfma -mf16c)
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-      # GCC 12 warns about its own AVX-512 intrinsics wherever they are inlined (GCC bug 105593, mended in 13).
-      target_compile_options(pocketllm_kernels_Avx512 PRIVATE -Wno-uninitialized -Wno-maybe-uninitialized)
+    if(Avx512 IN_LIST levels)
+      # -march also takes back what CMAKE_CXX_FLAGS may say, such as -march=native.
+      target_compile_options(pocketllm_kernels_Baseline PRIVATE -march=x86-64)
+      target_compile_options(pocketllm_kernels_Avx2 PRIVATE -march=x86-64 -mavx2 -mfma -mf16c)
+      target_compile_options(pocketllm_kernels_Avx512 PRIVATE -march=x86-64
+        -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx2 -mfma -mf16c)
+      if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+        # GCC 12 warns about its own AVX-512 intrinsics wherever they are inlined (GCC bug 105593, mended in 13).
+        target_compile_options(pocketllm_kernels_Avx512 PRIVATE -Wno-uninitialized -Wno-maybe-uninitialized)
+      endif()
     endif()
     set_target_properties(pocketllm_dispatch PROPERTIES LINKER_LANGUAGE CXX)
   endif()

@@ -17,7 +17,8 @@
 namespace {
 namespace pl = pocketllm;
 using A = pl::simd::POCKETLLM_KERNELS;
-static_assert(std::same_as<A, pl::simd::native>, "compiled with the options of another instruction set");
+static_assert(std::same_as<A, pl::simd::native> || !pl::simd::has_levels,
+              "compiled with the options of another instruction set");
 } // namespace
 
 #define POCKETLLM_KERNEL(...)                                                                                \

@@ -2,8 +2,8 @@
 // Kernels: functions written once for all instruction sets, and how the one to run is chosen.
 //
 // As a rule that is the one the including file is compiled for. With POCKETLLM_DISPATCH (which CMake's
-// pocketllm_link_dispatch sets, and adds what must be linked), a program for any x86-64 processor asks when
-// it runs what the machine has, and calls kernels that were compiled for that.
+// pocketllm_link_dispatch sets, and adds what must be linked), a program calls kernels that were compiled
+// apart; one for any x86-64 processor asks when it runs what the machine has, and calls those for that.
 #pragma once
 
 #include <pocketllm/simd/batch.hpp>
@@ -35,9 +35,16 @@ static_assert(Kernel<detail::SomeKernel> && !Kernel<detail::NoKernel>);
 template <class K>
 inline constexpr bool is_dispatched = false;
 
-/// The instruction sets that kernels are compiled for.
+/// The instruction sets that kernels are compiled for: of AArch64 the first alone.
 enum class Level : unsigned char { baseline, avx2, avx512 };
-using BaselineLevel = xsimd::sse2;          ///< what every x86-64 has
+#if defined(__aarch64__)
+using BaselineLevel = xsimd::neon64; ///< what every AArch64 has
+inline constexpr bool has_levels = false;
+#else
+using BaselineLevel = xsimd::sse2; ///< what every x86-64 has
+/// Whether a program asks when it runs which of them the machine has.
+inline constexpr bool has_levels = true;
+#endif
 using Avx2Level = xsimd::fma3<xsimd::avx2>; ///< AVX2 with FMA
 using Avx512Level = xsimd::avx512bw;        ///< AVX-512 F, CD, DQ, BW and VL
 
@@ -80,12 +87,14 @@ template <class A, Kernel K, class... Args>
 inline void invoke(Args&&... args) {
 #if defined(POCKETLLM_DISPATCH)
   if constexpr (std::same_as<A, native> && is_dispatched<K>) {
-    static Level const level = best_level();
-    if (level == Level::avx512) {
-      return detail::Entry<K, Avx512Level>::run(std::forward<Args>(args)...);
-    }
-    if (level == Level::avx2) {
-      return detail::Entry<K, Avx2Level>::run(std::forward<Args>(args)...);
+    if constexpr (has_levels) {
+      static Level const level = best_level();
+      if (level == Level::avx512) {
+        return detail::Entry<K, Avx512Level>::run(std::forward<Args>(args)...);
+      }
+      if (level == Level::avx2) {
+        return detail::Entry<K, Avx2Level>::run(std::forward<Args>(args)...);
+      }
     }
     if constexpr (std::same_as<A, BaselineLevel>) { // which no program needs to compile for itself
       return detail::Entry<K, BaselineLevel>::run(std::forward<Args>(args)...);
