@@ -8,9 +8,9 @@ The task is that of the demo: the shipped RoBERTa and SMS data, 256 of each clas
 balanced messages held out, each seed another choice of both. A forward pass is one of a batch, a probe's counted too; those of
 a new head on vectors that are made once are not counted; their seconds are, which are those of one core. With --python, an
 interpreter that has torch, Adam with back-propagation trains a head and the whole model on the same messages
-(peer_adam.py), as the ceiling. With --sst2 the
-task is SST-2 and tested on its dev set. --write puts the table into README.md beside this script,
-between <!-- methods:begin --> and <!-- methods:end -->, and the curves into methods.svg.
+(peer_adam.py), as the ceiling. With --sst2 the task is SST-2 and tested on its dev set. --write puts the table into
+README.md beside this script, between <!-- methods:begin --> and <!-- methods:end -->, and the curves into methods.svg;
+with --sst2 these names begin with methods-sst2.
 """
 import argparse
 import csv
@@ -79,13 +79,13 @@ class Curve:
     forwards: list[int]
     losses: list[float]
     accuracies: list[float]
-    seconds: float
+    seconds: list[float]
 
 
 def adam(o: argparse.Namespace, method: Method, shared: list) -> Curve:
     figures = run_json([str(word) for word in [o.python, HERE / "peer_adam.py", *shared, *method.options.split()]],
                        "--python")  # fmt: skip
-    return Curve([0], [figures["loss"]], [100 * figures["accuracy"]], figures["seconds"])
+    return Curve([0], [figures["loss"]], [100 * figures["accuracy"]], [figures["seconds"]])
 
 
 def own(o: argparse.Namespace, method: Method, shared: list, metrics: Path) -> Curve:
@@ -101,9 +101,10 @@ def own(o: argparse.Namespace, method: Method, shared: list, metrics: Path) -> C
             fail(f"{method.name}: {errors.read().strip()}")
     with metrics.open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["eval_loss"]]
+    of_processor = (used.ru_utime + used.ru_stime) / float(rows[-1]["seconds"])
     return Curve([method.before + int(row["step"]) * method.points for row in rows],
                  [float(row["eval_loss"]) for row in rows], [100 * float(row["accuracy"]) for row in rows],
-                 used.ru_utime + used.ru_stime)  # fmt: skip
+                 [float(row["seconds"]) * of_processor for row in rows])  # fmt: skip
 
 
 def run(o: argparse.Namespace, method: Method, seed: int) -> Curve:
@@ -132,39 +133,60 @@ def figures(method: Method, curves: list[Curve]) -> list[str]:
             "" if is_peer(method) else str(curves[0].forwards[-1]),
             spread([curve.accuracies[-1] for curve in curves], 1) + " %",
             spread([curve.losses[-1] for curve in curves], 3),
-            f"{statistics.mean(curve.seconds for curve in curves):.0f} s"]
+            f"{statistics.mean(curve.seconds[-1] for curve in curves):.0f} s"]
 
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 560, 60, 60, 190, 50  # pixels
+WIDTH, PANEL, LEFT, TOP, RIGHT, GAP = 720, 340, 60, 60, 190, 60  # pixels
 COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
            "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b", "#d4a72c", "#218bff", "#fa4549", "#24292f",
-           "#8c959f", "#6639ba", "#7d4e00", "#3fb950"]  # fmt: skip
+           "#8c959f", "#6639ba", "#7d4e00", "#3fb950", "#ff8182"]  # fmt: skip
 
 
-def chart(curves: dict[str, list[Curve]]) -> str:
-    """Mean losses against forward passes; a method without steps is a point."""
-    means = {name: [statistics.mean(values) for values in zip(*(c.losses for c in of))] for name, of in curves.items()}
-    most = max(of[0].forwards[-1] for of in curves.values())
-    low, high = min(map(min, means.values())) * 0.9, max(map(max, means.values()))
+def means(of: list[list[float]]) -> list[float]:
+    return [statistics.mean(values) for values in zip(*of)]
 
-    def place(forwards: float, loss: float) -> tuple[float, float]:
-        return (LEFT + (WIDTH - LEFT - RIGHT) * forwards / most,
-                TOP + (HEIGHT - TOP - BOTTOM) * (high - loss) / (high - low))
 
-    parts = [text(16, 28, "Loss on held-out messages against forward passes", "title"),
-             text(16, 48, "mean of the seeds; lower is better", "note")]
+Lines = dict[str, tuple[list[float], list[float]]]  # x and losses of each method
+
+
+def panel(top: float, what: str, lines: Lines, colours: dict[str, str]) -> list[str]:
+    """Losses against something; a method without steps is a point."""
+    most = max(x[-1] for x, _ in lines.values())
+    low, high = min(min(y) for _, y in lines.values()) * 0.9, max(max(y) for _, y in lines.values())
+
+    def place(x: float, loss: float) -> tuple[float, float]:
+        return LEFT + (WIDTH - LEFT - RIGHT) * x / most, top + PANEL * (high - loss) / (high - low)
+
+    parts = [text(LEFT, top + PANEL + 40, what, "note")]
     for tick in range(6):
         x, y = place(most * tick / 5, low + (high - low) * tick / 5)
-        parts += [text(x, HEIGHT - BOTTOM + 20, f"{most * tick / 5:g}", "note", "middle"),
+        parts += [text(x, top + PANEL + 20, f"{most * tick / 5:.0f}", "note", "middle"),
                   text(LEFT - 8, y + 4, f"{low + (high - low) * tick / 5:.2f}", "note", "end")]
-    for row, ((name, of), colour) in enumerate(zip(curves.items(), COLOURS)):
-        points = [place(f, loss) for f, loss in zip(of[0].forwards, means[name])]
+    for name, (xs, losses) in lines.items():
+        points = [place(x, loss) for x, loss in zip(xs, losses)]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="3" fill="{colour}"/>')
-        parts.append(f'<rect x="{WIDTH - RIGHT + 20}" y="{TOP + 20 * row - 10}" width="12" height="12" fill="{colour}"/>')
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colours[name]}" stroke-width="2"/>')
+        parts.append(f'<circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="3" fill="{colours[name]}"/>')
+    return parts
+
+
+def chart(task: str, curves: dict[str, list[Curve]]) -> str:
+    """Mean losses against forward passes, and below against seconds, where back-propagation is beside them."""
+    losses = {name: means([curve.losses for curve in of]) for name, of in curves.items()}
+    seconds = {name: (means([curve.seconds for curve in of]), losses[name]) for name, of in curves.items()}
+    forwards = {name: (of[0].forwards, losses[name]) for name, of in curves.items() if of[0].forwards[-1] > 0}
+    colours = dict(zip(curves, COLOURS))
+    parts = [text(16, 28, f"{task}: loss on held-out texts against forward passes and seconds", "title"),
+             text(16, 48, "mean of the seeds; lower is better", "note")]
+    for row, name in enumerate(curves):
+        parts.append(f'<rect x="{WIDTH - RIGHT + 20}" y="{TOP + 20 * row - 10}" width="12" height="12" '
+                     f'fill="{colours[name]}"/>')  # fmt: skip
         parts.append(text(WIDTH - RIGHT + 38, TOP + 20 * row, name))
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><style>{STYLE}</style>'
+    if forwards:
+        parts += panel(TOP, "forward passes of a batch", forwards, colours)
+    parts += panel(TOP + PANEL + GAP, "seconds of one core", seconds, colours)
+    height = TOP + 2 * (PANEL + GAP)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"><style>{STYLE}</style>'
     return "\n".join([head, *parts, "</svg>"]) + "\n"
 
 
@@ -180,12 +202,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help="put table and chart beside this script")
     o = parser.parse_args()
     o.sms, o.task = EXAMPLES / "data/sms-spam.tsv", "SST-2" if o.sst2 else "SMS"
+    o.section = "methods-sst2" if o.sst2 else "methods"
     return o
 
 
 def main() -> None:
     o = parse()
-    around = around_section(HERE / "README.md", "methods") if o.write else None
+    around = around_section(HERE / "README.md", o.section) if o.write else None
     chosen = [method for method in METHODS
               if method.name.startswith(tuple(o.only)) and (o.python or not is_peer(method))]  # fmt: skip
     if not chosen:
@@ -198,8 +221,7 @@ def main() -> None:
     print(section)
     if around:
         (HERE / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")
-        drawn = {name: of for name, of in curves.items() if of[0].forwards[-1] > 0}
-        (HERE / "methods.svg").write_text(chart(drawn), encoding="utf-8")
+        (HERE / f"{o.section}.svg").write_text(chart(o.task, curves), encoding="utf-8")
 
 
 if __name__ == "__main__":
