@@ -9,8 +9,8 @@ for word in red blue green who what where when black white home; do
     printf '{"question":"%s %s?","answer":"It is me, \\"%s\\"."}\n' "$word" "$number" "$word"
   done
 done >pairs.jsonl
-steps=60 losses="exact-match answer-f1"
-[ -z "${POCKETLLM_TEST_FEW:-}" ] || steps=2 losses=answer-f1
+steps=60
+[ -z "${POCKETLLM_TEST_FEW:-}" ] || steps=2
 answer_questions pairs.jsonl --model "$opt" --test-size 12 --write-answers 9 --batch 8 --steps "$steps" \
   --learning-rate 5e-4 --predictions q.jsonl --metrics q.csv --out answered --eval-every "$((steps / 2))"
 expect_success 'the answer is predicted'
@@ -51,7 +51,7 @@ for adapter in lora prefix; do
 done
 
 # What is written can be trained itself: the first loss is 1 - the mean that an evaluation of the same questions finds.
-for loss in $losses; do
+for loss in exact-match answer-f1; do
   for adapter in none prefix; do
     answer_questions tests.jsonl --model answered --test-data tests.jsonl --steps 1 --batch 9 --loss "$loss" \
       --epsilon 1e-6 --learning-rate 1e-9 --adapter "$adapter" --metrics q.csv --threads 1
