@@ -21,6 +21,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import minilm_table
@@ -175,7 +176,7 @@ def chart(task: str, curves: dict[str, list[Curve]]) -> str:
     losses = {name: means([curve.losses for curve in of]) for name, of in curves.items()}
     seconds = {name: (means([curve.seconds for curve in of]), losses[name]) for name, of in curves.items()}
     forwards = {name: (of[0].forwards, losses[name]) for name, of in curves.items() if of[0].forwards[-1] > 0}
-    colours = dict(zip(curves, COLOURS))
+    colours = dict(zip(curves, cycle(COLOURS)))
     parts = [text(16, 28, f"{task}: loss on held-out texts against forward passes and seconds", "title"),
              text(16, 48, "mean of the seeds; lower is better", "note")]
     for row, name in enumerate(curves):

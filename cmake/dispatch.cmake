@@ -4,11 +4,15 @@
 # to compile. On other processors it does nothing; there the target's own options choose. Used by our own build
 # and, through the package's config file, by those of an installed copy.
 function(pocketllm_link_dispatch target)
+  set(processor "${CMAKE_SYSTEM_PROCESSOR}")
+  if(CMAKE_OSX_ARCHITECTURES) # of a Mac, which builds for the other one too, or for both: then nothing is linked
+    set(processor "${CMAKE_OSX_ARCHITECTURES}")
+  endif()
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     return()
-  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  elseif(processor MATCHES "^(x86_64|AMD64)$")
     set(levels Baseline Avx2 Avx512)
-  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  elseif(processor MATCHES "^(aarch64|arm64)$")
     set(levels Baseline)
   else()
     return()

@@ -29,23 +29,25 @@ check 'the same weights with two threads' cmp one/model.safetensors two/model.sa
 write_texts --steps 0 --model one --min-tokens 6
 [ "$(result_of result)" = "$after" ] || complain "$(result_of result) instead of $after"
 
-# The last norm alone: better, the same bits for any threads, and nothing but the norm is another one. An emulated
-# processor takes seconds for a step.
-norm_steps=20 auto='--method auto' auto_steps=300
-[ -z "${POCKETLLM_TEST_FEW:-}" ] || norm_steps=5 auto='--method auto --norm-steps 1 --steps 0' auto_steps=1
+# The last norm alone: better, the same bits for any threads, and nothing but the norm is another one.
 for threads in 1 2; do
-  write_texts --norm-steps "$norm_steps" --steps 0 --threads "$threads" --out "norm$threads" --cache $((threads - 1))
-  expect_success "norm     $norm_steps steps of the last LayerNorm, rate 0.03125"
+  write_texts --norm-steps 20 --steps 0 --threads "$threads" --out "norm$threads" --cache $((threads - 1))
+  expect_success "norm     20 steps of the last LayerNorm, rate 0.03125"
 done
 check 'the same weights with two threads and without a cache' cmp norm1/model.safetensors norm2/model.safetensors
 start=$(result_of start | sed 's/perplexity \([0-9]*\).*/\1/') result=$(result_of result | sed 's/perplexity \([0-9]*\).*/\1/')
-[ "$result" -lt $((start - start * norm_steps / 200)) ] || complain "perplexity $start, and $result with the last norm trained"
-write_texts --norm-steps 2 --steps 2 --threads 2
-[ "$(result_of before)" = "$(write_texts --norm-steps 2 --steps 0 --threads 1; result_of result)" ] ||
+[ "$result" -lt $((start * 9 / 10)) ] || complain "perplexity $start, and $result with the last norm trained"
+write_texts --norm-steps 20 --steps 2 --threads 2
+[ "$(result_of before)" = "$(write_texts --norm-steps 20 --steps 0 --threads 1; result_of result)" ] ||
   complain 'steps do not begin where the norm ends'
-write_texts $auto --threads 2
-expect_success "norm     $auto_steps steps of the last LayerNorm"
-expect_success 'result   perplexity'
+if [ -z "${POCKETLLM_TEST_FEW:-}" ]; then
+  write_texts --method auto --threads 2
+  expect_success 'norm     300 steps of the last LayerNorm'
+  expect_success 'result   perplexity'
+else # which take an emulated processor half an hour: what it chooses is seen in an error
+  write_texts --method auto --norm-rate 1e38
+  expect_error 1 'of the last norm: the loss is not a finite number'
+fi
 write_texts --method auto --steps 1 --norm-steps 0
 [ -z "$(result_of start)" ] || complain 'the last norm is trained without being asked for'
 write_texts --model norm1 --norm-steps 1 --steps 0

@@ -39,14 +39,14 @@ inline constexpr bool is_dispatched = false;
 enum class Level : unsigned char { baseline, avx2, avx512 };
 #if defined(__aarch64__)
 using BaselineLevel = xsimd::neon64; ///< what every AArch64 has
-inline constexpr bool has_levels = false;
 #else
 using BaselineLevel = xsimd::sse2; ///< what every x86-64 has
-/// Whether a program asks when it runs which of them the machine has.
-inline constexpr bool has_levels = true;
 #endif
 using Avx2Level = xsimd::fma3<xsimd::avx2>; ///< AVX2 with FMA
 using Avx512Level = xsimd::avx512bw;        ///< AVX-512 F, CD, DQ, BW and VL
+
+/// Whether a program asks when it runs which of them the machine has.
+inline constexpr bool has_levels = std::same_as<BaselineLevel, xsimd::sse2>;
 
 namespace detail {
 
