@@ -43,6 +43,7 @@ class Method:
 
 PROBE = 8 * 9  # forward passes: 8 batches, 4 directions both ways and the weights themselves
 FZOO = "--estimator fzoo --perturbation rademacher --schedule linear"
+TOP_LAYER = "--train *.layer.3.*,lm_head.*"
 METHODS = [
     Method("MeZO", "--learning-rate 1e-4", 2),
     Method("MeZO, probed rate", "", 2, PROBE),
@@ -58,7 +59,10 @@ METHODS = [
     Method("FZOO, probed rate", "--method fzoo", 8, PROBE),
     Method("curved", "--estimator curved --perturbation rademacher --learning-rate 0.2 --schedule linear", 9),
     Method("line search", "--estimator line-search --learning-rate 0.2 --schedule linear", 9),
-    Method("FZOO, top layer", f"{FZOO} --learning-rate 1e-2 --train *.layer.3.*,lm_head.*", 8),
+    Method("MeZO, top layer", f"--learning-rate 1.5e-3 --schedule linear {TOP_LAYER}", 2),
+    Method("FZOO, top layer", f"{FZOO} --learning-rate 2e-2 {TOP_LAYER}", 8),
+    Method("FZOO, top layer, probed rate", f"--method fzoo {TOP_LAYER}", 8, PROBE),
+    Method("FZOO, two top layers", f"{FZOO} --learning-rate 2e-2 --train *.layer.2.*,*.layer.3.*,lm_head.*", 8),
     Method("MeZO, LoRA", "--adapter lora --learning-rate 1e-3 --schedule linear", 2),
     Method("FZOO, LoRA", f"{FZOO} --adapter lora --learning-rate 3e-2", 8),
     Method("FZOO, LoRA, probed rate", "--method fzoo --adapter lora", 8, PROBE),
@@ -140,7 +144,7 @@ def figures(method: Method, curves: list[Curve]) -> list[str]:
 WIDTH, PANEL, LEFT, TOP, RIGHT, GAP = 720, 340, 60, 60, 190, 60  # pixels
 COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
            "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b", "#d4a72c", "#218bff", "#fa4549", "#24292f",
-           "#8c959f", "#6639ba", "#7d4e00", "#3fb950", "#ff8182"]  # fmt: skip
+           "#8c959f", "#6639ba", "#7d4e00", "#3fb950", "#ff8182", "#54aeff", "#bf8700", "#2da44e"]  # fmt: skip
 
 
 def means(of: list[list[float]]) -> list[float]:
