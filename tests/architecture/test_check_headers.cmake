@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -D WORK_DIR=folder -P test_check_includes.cmake
-# Plants includes in a small tree and sees that check_includes.cmake lets the right ones pass and catches the
+# cmake -D WORK_DIR=folder -P test_check_headers.cmake
+# Plants includes in a small tree and sees that check_headers.cmake lets the right ones pass and catches the
 # wrong ones, for the right reason.
 cmake_minimum_required(VERSION 3.25)
 
@@ -10,7 +10,7 @@ function(check header line expected)
   file(WRITE ${WORK_DIR}/pocketllm/core/error.hpp "#pragma once\n#include <string>\n")
   file(WRITE ${WORK_DIR}/pocketllm/${header} "#pragma once\n${line}\n")
   execute_process(COMMAND ${CMAKE_COMMAND} -D INCLUDE_DIR=${WORK_DIR}
-      -P ${CMAKE_CURRENT_LIST_DIR}/check_includes.cmake
+      -P ${CMAKE_CURRENT_LIST_DIR}/check_headers.cmake
     RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
   string(REGEX REPLACE "[ \n]+" " " output "${output}") # messages are wrapped
   if(expected STREQUAL "")
@@ -42,3 +42,7 @@ check(random/a.hpp "#include \"../tensor/tensor.hpp\"" "instead of quotes")
 check(train/a.hpp "#include <pocketllm/pocketllm.hpp>" "not the umbrella")
 check(misc/a.hpp "#include <string>" "folder misc has no place")
 check(stray.hpp "#include <string>" "stray.hpp lies outside")
+
+string(REPEAT "// a line\n" 300 long)
+check(core/long.hpp "${long}" "core/long.hpp has 302 lines, more than 300")
+check(core/table.hpp "// Made by tests/core/make_table.py.\n${long}" "")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -D INCLUDE_DIR=include -P check_includes.cmake
-# Reads the #include lines of include/pocketllm and fails on a folder that includes one it may not.
+# cmake -D INCLUDE_DIR=include -P check_headers.cmake
+# Reads the headers of include/pocketllm and fails on a folder that includes one it may not, and on a header of more than
+# MOST_LINES. Says how long the longest ones are.
 cmake_minimum_required(VERSION 3.25)
 
 # What a folder may include besides itself and what those may include. A folder comes after those it names.
@@ -23,7 +24,11 @@ foreach(folder ${folders})
   list(REMOVE_DUPLICATES allowed_${folder})
 endforeach()
 
+set(MOST_LINES 300) # a header that needs more has more than one purpose; tables that a script makes may be longer
+
+file(REAL_PATH ${INCLUDE_DIR} INCLUDE_DIR)
 set(errors "")
+set(lengths "")
 file(GLOB_RECURSE headers RELATIVE ${INCLUDE_DIR}/pocketllm ${INCLUDE_DIR}/pocketllm/*)
 if(NOT headers)
   message(FATAL_ERROR "${INCLUDE_DIR}/pocketllm: no headers found")
@@ -40,8 +45,15 @@ foreach(header ${headers})
     continue()
   endif()
   if(NOT folder IN_LIST folders)
-    list(APPEND errors "${header}: the folder ${folder} has no place in the table of check_includes.cmake")
+    list(APPEND errors "${header}: the folder ${folder} has no place in the table of check_headers.cmake")
     continue()
+  endif()
+  file(READ ${INCLUDE_DIR}/pocketllm/${header} text)
+  string(REGEX MATCHALL "\n" newlines "${text}")
+  list(LENGTH newlines length)
+  list(APPEND lengths "${length} ${header}")
+  if(length GREATER MOST_LINES AND NOT text MATCHES "\n// [^\n]*Made by\n?/?/? tests/")
+    list(APPEND errors "${header} has ${length} lines, more than ${MOST_LINES}: split it")
   endif()
   file(STRINGS ${INCLUDE_DIR}/pocketllm/${header} lines REGEX "^[ \t]*#[ \t]*include")
   foreach(line ${lines})
@@ -57,6 +69,12 @@ foreach(header ${headers})
     endif()
   endforeach()
 endforeach()
+
+list(SORT lengths COMPARE NATURAL ORDER DESCENDING)
+list(LENGTH lengths count)
+list(SUBLIST lengths 0 5 longest)
+list(JOIN longest ", " longest)
+message(STATUS "${count} headers; lines of the longest: ${longest}")
 
 foreach(error ${errors})
   string(REPLACE ";" " " error "${error}")
