@@ -141,7 +141,7 @@ def figures(method: Method, curves: list[Curve]) -> list[str]:
             f"{statistics.mean(curve.seconds[-1] for curve in curves):.0f} s"]
 
 
-WIDTH, PANEL, LEFT, TOP, RIGHT, GAP = 720, 340, 60, 60, 190, 60  # pixels
+WIDTH, PANEL, LEFT, TOP, RIGHT, GAP = 780, 340, 60, 60, 250, 60  # pixels
 COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
            "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b", "#d4a72c", "#218bff", "#fa4549", "#24292f",
            "#8c959f", "#6639ba", "#7d4e00", "#3fb950", "#ff8182", "#54aeff", "#bf8700", "#2da44e"]  # fmt: skip
