@@ -19,9 +19,10 @@ from reporting import around_section, fail, positive, table
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
+WITH_UMBRELLA = EXAMPLES / "custom_loop.cpp"  # whose flags the umbrella alone is compiled with
 
 
-def commands(build: Path) -> list[tuple[Path, list[str]]]:
+def commands(build: Path) -> dict[Path, list[str]]:
     """Each source under examples/, and how it is compiled: of programs that share one, for the first."""
     file = build / "compile_commands.json"
     try:
@@ -30,9 +31,9 @@ def commands(build: Path) -> list[tuple[Path, list[str]]]:
         fail(f"{file}: {error.strerror}; configure with the preset release")
     found = {Path(entry["file"]): shlex.split(entry["command"]) for entry in reversed(entries)
              if Path(entry["file"]).parent == EXAMPLES}  # fmt: skip
-    if EXAMPLES / "custom_loop.cpp" not in found:
+    if WITH_UMBRELLA not in found:
         fail(f"{file}: the examples are not built there")
-    return sorted(found.items())
+    return dict(sorted(found.items()))
 
 
 def seconds(command: list[str], source: Path, target: Path, build: Path) -> float:
@@ -54,13 +55,13 @@ def main() -> None:
     o = parser.parse_args()
     around = around_section(HERE / "README.md", "compile") if o.write else None
     found = commands(o.build)
-    compiler = subprocess.run([dict(found)[EXAMPLES / "custom_loop.cpp"][0], "--version"], capture_output=True, text=True,
+    compiler = subprocess.run([found[WITH_UMBRELLA][0], "--version"], capture_output=True, text=True,
                               check=True).stdout.splitlines()[0]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         umbrella = Path(folder) / "umbrella.cpp"
         umbrella.write_text("#include <pocketllm/pocketllm.hpp>\n", encoding="utf-8")
-        programs = [("`pocketllm.hpp` alone", umbrella, dict(found)[EXAMPLES / "custom_loop.cpp"])]
-        programs += [(source.name, source, command) for source, command in found]
+        programs = [("`pocketllm.hpp` alone", umbrella, found[WITH_UMBRELLA])]
+        programs += [(source.name, source, command) for source, command in found.items()]
         rows = [[name, f"{min(seconds(command, source, Path(folder) / 'out.o', o.build) for _ in range(o.repeat)):.1f}"]
                 for name, source, command in programs]  # fmt: skip
     section = f"{compiler}:\n\n{table(['source', 'seconds'], rows)}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -D INCLUDE_DIR=include -P check_headers.cmake
-# Reads the headers of include/pocketllm and fails on a folder that includes one it may not, and on a header of more than
-# MOST_LINES. Says how long the longest ones are.
+# Reads the headers of include/pocketllm and fails on a folder that includes one it may not, and on a header of more
+# than MOST_LINES. Says how long the longest ones are.
 cmake_minimum_required(VERSION 3.25)
 
 # What a folder may include besides itself and what those may include. A folder comes after those it names.
