@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Zeroth-order methods side by side on the same task: accuracy and loss against forward passes and seconds.
 
-    methods.py --finetune-classifier build/release/examples/finetune_classifier --python VENV/bin/python --write
+    methods.py --finetune-classifier build/release/examples/finetune_classifier \\
+      --hizoo build/release/benchmarks/bench_hizoo --python VENV/bin/python --write
 
 The task is that of the demo: the shipped RoBERTa and SMS data, 256 of each class to train on in batches of 16, 600
-balanced messages held out, each seed another choice of both. A forward pass is one of a batch, a probe's counted too; those of
-a new head on vectors that are made once are not counted; their seconds are, which are those of one core. With --python, an
-interpreter that has torch, Adam with back-propagation trains a head and the whole model on the same messages
-(peer_adam.py), as the ceiling. With --sst2 the task is SST-2 and tested on its dev set. --write puts the table into
-README.md beside this script, between <!-- methods:begin --> and <!-- methods:end -->, and the curves into methods.svg;
-with --sst2 these names begin with methods-sst2.
+balanced messages held out, each seed another choice of both. A forward pass is one of a batch, a probe's counted too;
+those of a new head on vectors that are made once are not counted; their seconds are, which are those of one core. With
+--python, an interpreter that has torch, Adam with back-propagation trains a head and the whole model on the same
+messages (peer_adam.py), as the ceiling. With --sst2 the task is SST-2 and tested on its dev set. --write puts the table
+into README.md beside this script, between <!-- methods:begin --> and <!-- methods:end -->, and the curves into
+methods.svg; with --sst2 these names begin with methods-sst2. --parts crosses the methods with what they can train, all
+at the rate that a probe finds, and makes one table of that, methods-parts, without curves; rows that a run with --only
+does not have stay.
 """
 import argparse
 import csv
@@ -20,16 +23,16 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 
 import minilm_table
-from reporting import around_section, fail, positive, run_json, table
+from reporting import fail, parts, positive, rows_of, run_json, table
 from step_chart import STYLE, text
 
 HERE = Path(__file__).resolve().parent
-EXAMPLES = HERE.parent / "examples"
+README, EXAMPLES = HERE / "README.md", HERE.parent / "examples"
 MODEL, BATCH, SHOTS = EXAMPLES / "models/tiny-roberta", 16, 256
 
 
@@ -59,6 +62,7 @@ METHODS = [
     Method("FZOO, probed rate", "--method fzoo", 8, PROBE),
     Method("curved", "--estimator curved --perturbation rademacher --learning-rate 0.2 --schedule linear", 9),
     Method("line search", "--estimator line-search --learning-rate 0.2 --schedule linear", 9),
+    Method("HiZOO", "--learning-rate 2e-4 --smoothing 1e-6", 3),
     Method("MeZO, top layer", f"--learning-rate 1.5e-3 --schedule linear {TOP_LAYER}", 2),
     Method("FZOO, top layer", f"{FZOO} --learning-rate 2e-2 {TOP_LAYER}", 8),
     Method("FZOO, top layer, probed rate", f"--method fzoo {TOP_LAYER}", 8, PROBE),
@@ -74,6 +78,22 @@ METHODS = [
     Method("PyTorch Adam, head", "--train head", 0),
     Method("PyTorch Adam, all weights", "--train all", 0),
 ]  # fmt: skip
+# To be crossed with what they can train, at the rate that a probe finds.
+CROSSED = [
+    Method("MeZO", "", 2, PROBE),
+    Method("MeZO, momentum", "--update momentum", 2, PROBE),
+    Method("MeZO, Adam", "--update adam", 2, PROBE),
+    Method("MeZO, signs", "--update sign", 2, PROBE),
+    Method("LOZO", "--method lozo", 2, PROBE),
+    Method("FZOO", "--method fzoo", 8, PROBE),
+    Method("FZOO, momentum", "--method fzoo --update momentum --history 10", 8, PROBE),
+    Method("FZOO, Adam", "--method fzoo --update adam --history 8", 8, PROBE),
+    Method("FZOO, sparse", "--method fzoo --smallest 0.75", 8, PROBE),
+    Method("curved", "--estimator curved --perturbation rademacher", 9, PROBE),
+    Method("line search", "--estimator line-search", 9, PROBE),
+]  # fmt: skip
+PARTS = {"top layer": TOP_LAYER, "the prompt's head": "--train lm_head.*", "LoRA": "--adapter lora",
+         "prefix": "--adapter prefix --epsilon 1e-1"}  # fmt: skip
 PROMPTS = {"SMS": ["--template", "This is a {mask} message: {text}", "--label-words", "ham=personal,spam=commercial"],
            "SST-2": ["--template", "{text} It was {mask}.", "--label-words", "0=terrible,1=great"]}  # fmt: skip
 
@@ -95,13 +115,14 @@ def adam(o: argparse.Namespace, method: Method, shared: list) -> Curve:
 
 def own(o: argparse.Namespace, method: Method, shared: list, metrics: Path) -> Curve:
     steps = (o.forwards - method.before) // method.points if method.points else 0
-    command = [o.finetune_classifier, *shared, "--metrics", metrics, *(PROMPTS[o.task] if method.points else []),
+    program = o.hizoo if is_hizoo(method) else o.finetune_classifier
+    command = [program, *shared, "--metrics", metrics, *(PROMPTS[o.task] if method.points else []),
                *method.options.split(), "--steps", steps, *(["--eval-every", max(1, steps // 8)] if steps else [])]
     with (metrics.parent / "errors").open("w+", encoding="utf-8") as errors:
-        program = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=errors)
-        _, status, used = os.wait4(program.pid, 0)  # its own time, whatever else runs on the machine
-        program.returncode = os.waitstatus_to_exitcode(status)
-        if program.returncode != 0:
+        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, used = os.wait4(process.pid, 0)  # its own time, whatever else runs on the machine
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
             errors.seek(0)
             fail(f"{method.name}: {errors.read().strip()}")
     with metrics.open(encoding="utf-8") as file:
@@ -128,6 +149,15 @@ def is_peer(method: Method) -> bool:
     return method.name.startswith("PyTorch")
 
 
+def is_hizoo(method: Method) -> bool:
+    return method.name.startswith("HiZOO")
+
+
+def can_run(o: argparse.Namespace, method: Method) -> bool:
+    needed = o.python if is_peer(method) else o.hizoo if is_hizoo(method) else True
+    return bool(needed) and method.name.startswith(tuple(o.only))
+
+
 def spread(values: list[float], digits: int) -> str:
     mean = f"{statistics.mean(values):.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
@@ -141,10 +171,20 @@ def figures(method: Method, curves: list[Curve]) -> list[str]:
             f"{statistics.mean(curve.seconds[-1] for curve in curves):.0f} s"]
 
 
+def crossed_figures(method: Method, curves: dict[str, list[Curve]]) -> list[str]:
+    def cell(of: list[Curve]) -> str:
+        loss = statistics.mean(curve.losses[-1] for curve in of)
+        return f"{spread([curve.accuracies[-1] for curve in of], 1)} %, {loss:.3f}"
+
+    return [method.name, f"`{method.options}`" if method.options else "",
+            *(cell(curves[f"{method.name}, {part}"]) for part in PARTS)]  # fmt: skip
+
+
 WIDTH, PANEL, LEFT, TOP, RIGHT, GAP = 780, 340, 60, 60, 250, 60  # pixels
 COLOURS = ["#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#1b7c83", "#6e7781", "#953800", "#0a3069",
            "#57606a", "#bc4c00", "#116329", "#a475f9", "#db61a2", "#4ac26b", "#d4a72c", "#218bff", "#fa4549", "#24292f",
-           "#8c959f", "#6639ba", "#7d4e00", "#3fb950", "#ff8182", "#54aeff", "#bf8700", "#2da44e"]  # fmt: skip
+           "#8c959f", "#6639ba", "#7d4e00", "#3fb950", "#ff8182", "#54aeff", "#bf8700", "#2da44e",
+           "#6f42c1"]  # fmt: skip
 
 
 def means(of: list[list[float]]) -> list[float]:
@@ -198,34 +238,56 @@ def chart(task: str, curves: dict[str, list[Curve]]) -> str:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Zeroth-order methods side by side on the demo's task.")
     parser.add_argument("--finetune-classifier", required=True, metavar="PATH", help="the program")
+    parser.add_argument("--hizoo", metavar="PATH", help="bench_hizoo, for HiZOO beside them")
     parser.add_argument("--python", metavar="PATH", help="an interpreter with torch, for Adam beside them")
     parser.add_argument("--sst2", type=Path, nargs=2, metavar="FILE", help="SST-2's train and dev files: the task")
     parser.add_argument("--forwards", type=positive, default=1000, metavar="N", help="of each run (default: 1000)")
     parser.add_argument("--seeds", type=positive, default=3, metavar="N", help="(default: 3)")
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="runs at a time, of one thread each")
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="methods whose names begin so")
+    parser.add_argument("--parts", action="store_true", help="methods crossed with what they can train")
     parser.add_argument("--write", action="store_true", help="put table and chart beside this script")
     o = parser.parse_args()
     o.sms, o.task = EXAMPLES / "data/sms-spam.tsv", "SST-2" if o.sst2 else "SMS"
-    o.section = "methods-sst2" if o.sst2 else "methods"
+    o.section = "methods" + ("-sst2" if o.sst2 else "") + ("-parts" if o.parts else "")
     return o
+
+
+def measure(o: argparse.Namespace, methods: list[Method]) -> dict[str, list[Curve]]:
+    with ThreadPoolExecutor(o.jobs) as pool:
+        jobs = {method.name: [pool.submit(run, o, method, seed) for seed in range(o.seeds)] for method in methods}
+        return {name: [job.result() for job in of] for name, of in jobs.items()}
+
+
+def measured(o: argparse.Namespace, chosen: list[Method]) -> tuple[str, dict[str, list[Curve]]]:
+    """A table, and the curves that belong to it."""
+    curves = measure(o, chosen)
+    return table(["method", "options", "forward passes", "accuracy", "loss", "time"],
+                 [figures(method, curves[method.name]) for method in chosen]), curves  # fmt: skip
+
+
+def crossed(o: argparse.Namespace, chosen: list[Method]) -> str:
+    """The table of methods and parts, with the rows of other methods that README.md has."""
+    curves = measure(o, [replace(method, name=f"{method.name}, {part}", options=f"{method.options} {options}")
+                         for method in chosen for part, options in PARTS.items()])  # fmt: skip
+    before = rows_of(parts(README, o.section)[1]) if o.write else []
+    rows = {row[0]: row for row in [*before, *(crossed_figures(method, curves) for method in chosen)]}
+    return table(["method", "options", *PARTS], [rows[method.name] for method in CROSSED if method.name in rows])
 
 
 def main() -> None:
     o = parse()
-    around = around_section(HERE / "README.md", o.section) if o.write else None
-    chosen = [method for method in METHODS
-              if method.name.startswith(tuple(o.only)) and (o.python or not is_peer(method))]  # fmt: skip
+    if o.write:
+        parts(README, o.section)  # to fail before an hour of work
+    chosen = [method for method in (CROSSED if o.parts else METHODS) if can_run(o, method)]
     if not chosen:
         fail(f"no method's name begins with {' or '.join(o.only)}")
-    with ThreadPoolExecutor(o.jobs) as pool:
-        jobs = [[pool.submit(run, o, method, seed) for seed in range(o.seeds)] for method in chosen]
-        curves = {method.name: [job.result() for job in of] for method, of in zip(chosen, jobs)}
-    section = table(["method", "options", "forward passes", "accuracy", "loss", "time"],
-                    [figures(method, curves[method.name]) for method in chosen])
+    section, curves = (crossed(o, chosen), {}) if o.parts else measured(o, chosen)
     print(section)
-    if around:
-        (HERE / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")
+    if o.write:
+        before, _, behind = parts(README, o.section)
+        README.write_text(f"{before}\n\n{section}\n\n{behind}", encoding="utf-8")
+    if o.write and curves:
         (HERE / f"{o.section}.svg").write_text(chart(o.task, curves), encoding="utf-8")
 
 
