@@ -4,6 +4,7 @@
 #include "classifier_tasks.hpp"
 #include "command_line.hpp"
 #include "help_text.hpp"
+#include "training_run.hpp"
 #include <pocketllm/pocketllm.hpp>
 
 #include <cstddef>
@@ -74,28 +75,28 @@ using Task = examples::PromptTask<Model>;
 class Figures {
 public:
   Figures(Options const& o, Task const& task, Task::Examples const& test, pl::Runtime& runtime)
-      : task_(task), test_(test), runtime_(runtime), log_(o.metrics) {}
+      : task_(task), test_(test), evaluation_batch_(o.evaluation_batch), runtime_(runtime), log_(o.metrics) {}
 
   void operator()(std::uint64_t step) {
     using Example = Task::Objective::Example;
-    auto const result =
-        pl::train::evaluate(task_.objective, task_.model, std::span<Example const>(test_), 32, runtime_);
-    auto const metrics =
-        pl::train::compute_metrics(result.labels, result.predictions, task_.objective.classes());
+    auto const score =
+        examples::score_of(pl::train::evaluate(task_.objective, task_.model, std::span<Example const>(test_),
+                                               evaluation_batch_, runtime_),
+                           task_.objective.classes());
     pl::train::MetricsRow row;
     row.step = step;
     row.seconds = pl::train::steady_seconds() - began_;
-    row.eval_loss = result.loss;
-    row.accuracy = metrics.accuracy;
-    row.macro_f1 = metrics.macro_f1;
+    row.eval_loss = score.loss;
+    row.accuracy = score.accuracy;
+    row.macro_f1 = score.macro_f1;
     log_.append(row);
-    std::cout << "step " << step << "  accuracy " << pl::train::fixed(100.0 * metrics.accuracy, 1)
-              << " %  loss " << pl::train::fixed(result.loss, 3) << std::endl;
+    std::cout << "step " << step << "  " << score.words << std::endl;
   }
 
 private:
   Task const& task_;
   Task::Examples const& test_;
+  std::size_t evaluation_batch_;
   pl::Runtime& runtime_;
   pl::train::MetricsLog log_;
   double began_ = pl::train::steady_seconds();
