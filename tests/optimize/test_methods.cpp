@@ -17,6 +17,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -254,6 +256,22 @@ TEST_CASE("an update along shaped directions is by the noise that the points had
     optimize::make_move(model, perturbation, {.terms = {{9, 0.5F}}}, runtime);
     model.for_each_tensor([&](auto const& w) {
       CHECK(golden::relative_error({w.values().begin(), w.values().end()}, expected[w.name()]) < 1e-6);
+    });
+  }
+}
+
+TEST_CASE("of a tensor that begins at zero all weights are small, also when they have moved") {
+  File const file;
+  Runtime runtime;
+  Model model = file.start();
+  model.for_each_tensor([](tensor::Tensor<float>& w) { std::fill_n(w.mutable_data(), w.size(), 0.0F); });
+  tensor::SmallWeights const small(model, 0.5F);
+  auto const perturbation = random::AnyPerturbation("rademacher").shaped_by(small);
+  for (float const expected : {0.5F, 1.0F}) {
+    optimize::make_move(model, perturbation, {.terms = {{9, 0.5F}}}, runtime);
+    model.for_each_tensor([&](tensor::Tensor<float> const& w) {
+      CHECK(std::ranges::all_of(
+          w.values(), [&](float value) { return std::abs(value) == (w.trained() ? expected : 0.0F); }));
     });
   }
 }

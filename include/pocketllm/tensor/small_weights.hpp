@@ -16,6 +16,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -51,7 +52,8 @@ template <FloatStorage T>
 /// Only weights of small magnitude have noise, as in Sparse-MeZO (Liu et al., arXiv 2402.15751): in each
 /// trained tensor those up to a threshold, which is the magnitude that `share` of its weights do not exceed
 /// when the run begins. Which they are is seen from the weights as they are in each step, while they are read
-/// anyway; nothing is stored but a number for each tensor.
+/// anyway; nothing is stored but a number for each tensor. Of a tensor that begins at zero, as LoRA's B, all
+/// have noise: a threshold of zero would stop each weight at its first step.
 ///
 /// The model must outlive it and stay where it is.
 class SmallWeights final : public random::Shaper {
@@ -68,7 +70,9 @@ public:
           double const wanted = std::ceil(static_cast<double>(share) * static_cast<double>(w.size()));
           auto const rank =
               std::min(w.size(), std::max(static_cast<std::size_t>(wanted), std::size_t{1})) - 1;
-          tensors_.add(w.key(), {&w, detail::magnitude_of_rank(w, rank), &silence<T>});
+          float const magnitude = detail::magnitude_of_rank(w, rank);
+          float const threshold = magnitude > 0.0F ? magnitude : std::numeric_limits<float>::infinity();
+          tensors_.add(w.key(), {&w, threshold, &silence<T>});
         }
       }
     });
