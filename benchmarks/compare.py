@@ -20,7 +20,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from reporting import around_section, positive, run_json, table
+from reporting import parts, positive, put_section, run_json, table
 from step_chart import Bar, chart
 
 HERE = Path(__file__).resolve().parent
@@ -138,8 +138,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    # before minutes are spent
-    around = around_section(options.write / "README.md", options.section) if options.write else None
+    if options.write:
+        parts(options.write / "README.md", options.section)  # to fail before minutes of work
     runs = run_all(options)
     if options.json:
         every = [figures for each in runs.values() for figures in each]
@@ -147,10 +147,10 @@ def main() -> None:
     results = {variant: medians(each) for variant, each in runs.items()}
     section = conditions(results, options.rounds) + "\n\n" + results_table(results)
     print(section)
-    if around:
+    if options.write:
         picture = "step.svg" if options.section == "compare" else f"{options.section}.svg"
         image = f"![Seconds of a step by program, weights and directions]({picture})"
-        (options.write / "README.md").write_text(f"\n\n{image}\n\n{section}\n\n".join(around), encoding="utf-8")
+        put_section(options.write / "README.md", options.section, f"{image}\n\n{section}")
         (options.write / picture).write_text(step_chart(results), encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from reporting import around_section, fail, positive, table
+from reporting import fail, parts, positive, put_section, table
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
@@ -53,7 +53,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=positive, default=3, metavar="N", help="times (default: 3)")
     parser.add_argument("--write", action="store_true", help="put the table into the README beside this script")
     o = parser.parse_args()
-    around = around_section(HERE / "README.md", "compile") if o.write else None
+    if o.write:
+        parts(HERE / "README.md", "compile")  # to fail before minutes of work
     found = commands(o.build)
     compiler = subprocess.run([found[WITH_UMBRELLA][0], "--version"], capture_output=True, text=True,
                               check=True).stdout.splitlines()[0]  # fmt: skip
@@ -66,8 +67,8 @@ def main() -> None:
                 for name, source, command in programs]  # fmt: skip
     section = f"{compiler}:\n\n{table(['source', 'seconds'], rows)}"
     print(section)
-    if around:
-        (HERE / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")
+    if o.write:
+        put_section(HERE / "README.md", "compile", section)
 
 
 if __name__ == "__main__":

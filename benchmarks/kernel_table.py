@@ -14,7 +14,7 @@ import json
 import re
 from pathlib import Path
 
-from reporting import around_section, fail, positive, run_json, table
+from reporting import fail, parts, positive, put_section, run_json, table
 
 HERE = Path(__file__).resolve().parent
 RATES = ["of_peak", "items_per_second", "bytes_per_second"]  # each benchmark has one of them that its table shows
@@ -96,8 +96,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    # before minutes are spent
-    around = around_section(options.write / "README.md", "kernels") if options.write else None
+    if options.write:
+        parts(options.write / "README.md", "kernels")  # to fail before minutes of work
     command = [options.bench_kernels, "--benchmark_format=json", f"--benchmark_repetitions={options.repetitions}",
                f"--benchmark_min_time={options.min_time}", "--benchmark_enable_random_interleaving=true"]
     report = run_json(command, "--bench-kernels")
@@ -105,8 +105,8 @@ def main() -> None:
         Path(options.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     tables = section(report, options)
     print(tables)
-    if around:
-        (options.write / "README.md").write_text(f"\n\n{tables}\n\n".join(around), encoding="utf-8")
+    if options.write:
+        put_section(options.write / "README.md", "kernels", tables)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reporting import around_section, positive, run_json, table
+from reporting import parts, positive, put_section, run_json, table
 
 HERE = Path(__file__).resolve().parent
 
@@ -46,7 +46,8 @@ def main() -> None:
     parser.add_argument("--write", nargs="?", const=HERE, type=Path, metavar="DIR",
                         help="put the table into README.md of DIR (default: beside this script)")
     options = parser.parse_args()
-    around = around_section(options.write / "README.md", "memory") if options.write else None
+    if options.write:
+        parts(options.write / "README.md", "memory")  # to fail before minutes of work
 
     rows, last = [], {}
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
@@ -73,8 +74,8 @@ def main() -> None:
                + table(["trained", "weights as", "activations as", "weights", "peak, resident", "private and dirty",
                         "one forward", "step", "step / 2 forwards"], rows))  # fmt: skip
     print(section)
-    if around:
-        (options.write / "README.md").write_text(f"\n\n{section}\n\n".join(around), encoding="utf-8")
+    if options.write:
+        put_section(options.write / "README.md", "memory", section)
 
 
 if __name__ == "__main__":

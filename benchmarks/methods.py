@@ -28,7 +28,7 @@ from itertools import cycle
 from pathlib import Path
 
 import minilm_table
-from reporting import fail, parts, positive, rows_of, run_json, table
+from reporting import fail, parts, positive, put_section, rows_of, run_json, table
 from step_chart import STYLE, text
 
 HERE = Path(__file__).resolve().parent
@@ -285,8 +285,7 @@ def main() -> None:
     section, curves = (crossed(o, chosen), {}) if o.parts else measured(o, chosen)
     print(section)
     if o.write:
-        before, _, behind = parts(README, o.section)
-        README.write_text(f"{before}\n\n{section}\n\n{behind}", encoding="utf-8")
+        put_section(README, o.section, section)
     if o.write and curves:
         (HERE / f"{o.section}.svg").write_text(chart(o.task, curves), encoding="utf-8")
 

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from reporting import fail, parts, rows_of, run_json, table
+from reporting import fail, parts, put_section, rows_of, run_json, table
 
 HERE = Path(__file__).resolve().parent
 
@@ -143,12 +143,12 @@ def main() -> None:
     rows = [row(task, shots, name, measure(o, name, extra, shots, task))
             for task in tasks for shots in o.shots for name, extra in methods(o, task).items()
             if name.startswith(tuple(o.only))]
-    before, section, behind = parts(HERE / "README.md", "minilm") if o.write else ("", "", "")
-    rows = in_order([*rows_of(section), *rows], list(methods(o, tasks[0])))
+    before = rows_of(parts(HERE / "README.md", "minilm")[1]) if o.write else []
+    rows = in_order([*before, *rows], list(methods(o, tasks[0])))
     made = table(["data", "a class", "method", "accuracy", "time", "peak memory"], rows)
     print(made)
     if o.write:
-        (HERE / "README.md").write_text(f"{before}\n\n{made}\n\n{behind}", encoding="utf-8")
+        put_section(HERE / "README.md", "minilm", made)
 
 
 if __name__ == "__main__":

@@ -28,12 +28,6 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [columns, ["---"] * len(columns), *rows])
 
 
-def around_section(readme: Path, name: str) -> tuple[str, str]:
-    """What a Markdown file has before and behind <!-- name:begin --> ... <!-- name:end -->, with these markers."""
-    before, _, behind = parts(readme, name)
-    return before, behind
-
-
 def parts(readme: Path, name: str) -> tuple[str, str, str]:
     """A Markdown file in three: <!-- name:begin --> and what is before it, the section, and what begins with its end."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
@@ -45,6 +39,12 @@ def parts(readme: Path, name: str) -> tuple[str, str, str]:
     if not has_begin or not has_end:
         fail(f"{readme}: has no {begin} with {end} behind it")
     return head + begin, section, end + tail
+
+
+def put_section(readme: Path, name: str, section: str) -> None:
+    """Puts it between the markers. What else is in the file is read only now, since measuring may have taken an hour."""
+    before, _, behind = parts(readme, name)
+    readme.write_text(f"{before}\n\n{section}\n\n{behind}", encoding="utf-8")
 
 
 def rows_of(section: str) -> list[list[str]]:

@@ -2,7 +2,7 @@
 # bench_hizoo: without smoothing it takes MeZO's steps, with it others, and what a user may get wrong is one line.
 . "$(dirname "$0")/../examples/common.sh"
 hizoo=$program
-finetune=$5
+finetune=$4
 
 short() {
   classify --k-shot "$shots" --test-size "$some" --batch "$batch" --steps 4 --eval-every 2 --learning-rate 3e-4 "$@"
