@@ -20,10 +20,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from reporting import parts, positive, put_section, run_json, table
+from reporting import HERE, add_write, parts, positive, put_section, run_json, table
 from step_chart import Bar, chart
-
-HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", default=3, type=positive, metavar="S", help="of each run (default: 3)")
     parser.add_argument("--rounds", default=3, type=positive, metavar="R", help="runs of each variant (default: 3)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures of every run")
-    parser.add_argument("--write", nargs="?", const=HERE, type=Path, metavar="DIR",
-                        help="put table and chart into README.md and step.svg of DIR (default: beside this script)")
+    add_write(parser, "table and a chart")
     parser.add_argument("--section", default="compare", metavar="NAME", help="of README.md (default: %(default)s)")
     return parser.parse_args()
 

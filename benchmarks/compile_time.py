@@ -15,9 +15,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from reporting import fail, parts, positive, put_section, table
+from reporting import HERE, add_write, fail, parts, positive, put_section, table
 
-HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
 WITH_UMBRELLA = EXAMPLES / "custom_loop.cpp"  # whose flags the umbrella alone is compiled with
 
@@ -51,10 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Seconds to compile the umbrella header and the examples.")
     parser.add_argument("--build", type=Path, required=True, metavar="FOLDER", help="a build with the preset release")
     parser.add_argument("--repeat", type=positive, default=3, metavar="N", help="times (default: 3)")
-    parser.add_argument("--write", action="store_true", help="put the table into the README beside this script")
+    add_write(parser, "table")
     o = parser.parse_args()
     if o.write:
-        parts(HERE / "README.md", "compile")  # to fail before minutes of work
+        parts(o.write / "README.md", "compile")  # to fail before minutes of work
     found = commands(o.build)
     compiler = subprocess.run([found[WITH_UMBRELLA][0], "--version"], capture_output=True, text=True,
                               check=True).stdout.splitlines()[0]  # fmt: skip
@@ -68,7 +67,7 @@ def main() -> None:
     section = f"{compiler}:\n\n{table(['source', 'seconds'], rows)}"
     print(section)
     if o.write:
-        put_section(HERE / "README.md", "compile", section)
+        put_section(o.write / "README.md", "compile", section)
 
 
 if __name__ == "__main__":

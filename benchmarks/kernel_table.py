@@ -14,9 +14,8 @@ import json
 import re
 from pathlib import Path
 
-from reporting import fail, parts, positive, put_section, run_json, table
+from reporting import add_write, fail, parts, positive, put_section, run_json, table
 
-HERE = Path(__file__).resolve().parent
 RATES = ["of_peak", "items_per_second", "bytes_per_second"]  # each benchmark has one of them that its table shows
 KINDS = ["plain", "rademacher", "gaussian"]
 NOISES = ["Rademacher", "Gaussian"]
@@ -89,8 +88,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--min-time", default=0.2, type=float, metavar="S",
                         help="seconds that a repetition takes at least (default: 0.2)")
     parser.add_argument("--json", metavar="FILE", help="also write what bench_kernels prints")
-    parser.add_argument("--write", nargs="?", const=HERE, type=Path, metavar="DIR",
-                        help="put the tables into README.md of DIR (default: beside this script)")
+    add_write(parser, "tables")
     return parser.parse_args()
 
 

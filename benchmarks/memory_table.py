@@ -15,9 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reporting import parts, positive, put_section, run_json, table
+from reporting import add_write, parts, positive, put_section, run_json, table
 
-HERE = Path(__file__).resolve().parent
 
 # what is trained, storage, adapter, whether the weights lie in a file, activations in products with weights of codes
 ROWS = [("all weights", "f32", "none", False, "f32"), ("all weights", "f16", "none", False, "f32"),
@@ -43,8 +42,7 @@ def main() -> None:
     parser.add_argument("--tokens", default=64, type=positive, metavar="T", help="of each (default: 64)")
     parser.add_argument("--steps", default=2, type=positive, metavar="S", help="of each run (default: 2)")
     parser.add_argument("--scratch", default=None, metavar="DIR", help="for the file (default: the system's)")
-    parser.add_argument("--write", nargs="?", const=HERE, type=Path, metavar="DIR",
-                        help="put the table into README.md of DIR (default: beside this script)")
+    add_write(parser, "table")
     options = parser.parse_args()
     if options.write:
         parts(options.write / "README.md", "memory")  # to fail before minutes of work

@@ -28,11 +28,10 @@ from itertools import cycle
 from pathlib import Path
 
 import minilm_table
-from reporting import fail, parts, positive, put_section, rows_of, run_json, table
+from reporting import HERE, add_write, fail, parts, positive, put_section, rows_of, run_json, table
 from step_chart import STYLE, text
 
-HERE = Path(__file__).resolve().parent
-README, EXAMPLES = HERE / "README.md", HERE.parent / "examples"
+EXAMPLES = HERE.parent / "examples"
 MODEL, BATCH, SHOTS = EXAMPLES / "models/tiny-roberta", 16, 256
 
 
@@ -246,7 +245,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="runs at a time, of one thread each")
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="methods whose names begin so")
     parser.add_argument("--parts", action="store_true", help="methods crossed with what they can train")
-    parser.add_argument("--write", action="store_true", help="put table and chart beside this script")
+    add_write(parser, "table and a chart")
     o = parser.parse_args()
     o.sms, o.task = EXAMPLES / "data/sms-spam.tsv", "SST-2" if o.sst2 else "SMS"
     o.section = "methods" + ("-sst2" if o.sst2 else "") + ("-parts" if o.parts else "")
@@ -270,7 +269,7 @@ def crossed(o: argparse.Namespace, chosen: list[Method]) -> str:
     """The table of methods and parts, with the rows of other methods that README.md has."""
     curves = measure(o, [replace(method, name=f"{method.name}, {part}", options=f"{method.options} {options}")
                          for method in chosen for part, options in PARTS.items()])  # fmt: skip
-    before = rows_of(parts(README, o.section)[1]) if o.write else []
+    before = rows_of(parts(o.write / "README.md", o.section)[1]) if o.write else []
     rows = {row[0]: row for row in [*before, *(crossed_figures(method, curves) for method in chosen)]}
     return table(["method", "options", *PARTS], [rows[method.name] for method in CROSSED if method.name in rows])
 
@@ -278,16 +277,16 @@ def crossed(o: argparse.Namespace, chosen: list[Method]) -> str:
 def main() -> None:
     o = parse()
     if o.write:
-        parts(README, o.section)  # to fail before an hour of work
+        parts(o.write / "README.md", o.section)  # to fail before an hour of work
     chosen = [method for method in (CROSSED if o.parts else METHODS) if can_run(o, method)]
     if not chosen:
         fail(f"no method's name begins with {' or '.join(o.only)}")
     section, curves = (crossed(o, chosen), {}) if o.parts else measured(o, chosen)
     print(section)
     if o.write:
-        put_section(README, o.section, section)
+        put_section(o.write / "README.md", o.section, section)
     if o.write and curves:
-        (HERE / f"{o.section}.svg").write_text(chart(o.task, curves), encoding="utf-8")
+        (o.write / f"{o.section}.svg").write_text(chart(o.task, curves), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from reporting import fail, parts, put_section, rows_of, run_json, table
-
-HERE = Path(__file__).resolve().parent
+from reporting import HERE, add_write, fail, parts, put_section, rows_of, run_json, table
 
 
 def read(path: Path) -> list[tuple[str, str]]:
@@ -123,7 +121,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", default="2000", help="of MeZO, behind those of the head (default: 2000)")
     parser.add_argument("--threads", default="0", help="0 for as many as the machine has (default)")
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="methods whose names begin so")
-    parser.add_argument("--write", action="store_true", help="put the table into README.md beside this script")
+    add_write(parser, "table")
     return parser.parse_args()
 
 
@@ -136,19 +134,19 @@ def in_order(rows: list[list[str]], names: list[str]) -> list[list[str]]:
 def main() -> None:
     o = parse()
     if o.write:
-        parts(HERE / "README.md", "minilm")  # to fail before hours of work
+        parts(o.write / "README.md", "minilm")  # to fail before hours of work
     tasks = [name for name, files in (("SMS", o.sms), ("SST-2", o.sst2)) if files]
     if not tasks:
         fail("no data; give --sms or --sst2")
     rows = [row(task, shots, name, measure(o, name, extra, shots, task))
             for task in tasks for shots in o.shots for name, extra in methods(o, task).items()
             if name.startswith(tuple(o.only))]
-    before = rows_of(parts(HERE / "README.md", "minilm")[1]) if o.write else []
+    before = rows_of(parts(o.write / "README.md", "minilm")[1]) if o.write else []
     rows = in_order([*before, *rows], list(methods(o, tasks[0])))
     made = table(["data", "a class", "method", "accuracy", "time", "peak memory"], rows)
     print(made)
     if o.write:
-        put_section(HERE / "README.md", "minilm", made)
+        put_section(o.write / "README.md", "minilm", made)
 
 
 if __name__ == "__main__":

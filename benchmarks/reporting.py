@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+HERE = Path(__file__).resolve().parent
+
 
 def fail(message: str) -> NoReturn:
     sys.exit(f"{Path(sys.argv[0]).name}: {message}")
@@ -53,6 +55,12 @@ def rows_of(section: str) -> list[list[str]]:
              for line in section.splitlines() if line.startswith("|")]  # fmt: skip
     heads = {i + offset for i, row in enumerate(cells) if set(row) == {"---"} for offset in (-1, 0)}
     return [row for i, row in enumerate(cells) if i not in heads]
+
+
+def add_write(parser: argparse.ArgumentParser, what: str) -> None:
+    """--write [DIR]: None where it is not given."""
+    parser.add_argument("--write", nargs="?", const=HERE, type=Path, metavar="DIR",
+                        help=f"put the {what} into README.md of DIR (default: beside this script)")  # fmt: skip
 
 
 def positive(text: str) -> int:
