@@ -5,6 +5,7 @@
 #include "causal_tasks.hpp"
 #include "frozen_layers.hpp"
 #include "load_model.hpp"
+#include "memory_plan.hpp"
 #include "norm_run.hpp"
 #include "prefix_run.hpp"
 #include <pocketllm/pocketllm.hpp>
@@ -92,15 +93,15 @@ std::size_t choose_trained(CausalOptions const& o, Model& model) {
                       : pl::optimize::select_trained(model, terms ? trained_with_terms(o.train) : o.train);
 }
 
-template <class Model, class Task, class Objective>
+template <class Model, class Task, class Objective, class Team>
 int run_objective(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
                   Tokenizer const& tokenizer, Task& task, Objective const& objective,
                   pl::random::AnyPerturbation const& perturbation, FrozenLayers const& frozen,
-                  pl::Runtime& runtime) {
+                  pl::Runtime& runtime, Team team) {
   TrainingRun run(
       o, program, model, objective, perturbation, task.train, runtime,
       [&] { return describe_run(o, program, task); },
-      [&] { return task.evaluate(model, runtime, perturbation); }, {}, task.figures());
+      [&] { return task.evaluate(model, runtime, perturbation); }, team, task.figures());
   print_model(o, "OPT", model, trained);
   frozen.print(std::cout);
   std::cout << "data     " << task.train.size() << " texts to train on, " << task.test().size()
@@ -127,9 +128,9 @@ int run_objective(CausalOptions const& o, char const* program, Model& model, std
   return run.status();
 }
 
-template <class Model, class Task>
+template <class Model, class Task, class Team>
 int run_model(CausalOptions const& o, char const* program, Model& model, std::size_t trained,
-              Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime) {
+              Tokenizer const& tokenizer, Task& task, pl::Runtime& runtime, Team team) {
   Directions directions(o.method);
   if (o.steps > 0) { // else nothing is trained
     directions.begin(model);
@@ -143,10 +144,10 @@ int run_model(CausalOptions const& o, char const* program, Model& model, std::si
     }
     pl::train::OnFrozenBottom const objective(task.objective, frozen.train());
     return run_objective(o, program, model, trained, tokenizer, task, objective, perturbation, frozen,
-                         runtime);
+                         runtime, team);
   } else { // under a prefix, every layer is another one
     return run_objective(o, program, model, trained, tokenizer, task, task.objective, perturbation, {},
-                         runtime);
+                         runtime, team);
   }
 }
 
@@ -190,8 +191,8 @@ pl::train::MemoryNeeds needs_of_task(CausalOptions const& o) {
   return needs_of_model<Task>(o, std::move(prefixed), tokens);
 }
 
-template <class Task, class T>
-int run_task(CausalOptions const& o, char const* program) {
+template <class Task, class T, class Team>
+int run_task(CausalOptions const& o, char const* program, Team team) {
   bool const prefix = o.adapter == "prefix";
   pl::require(!o.merge || o.adapter == "lora", "--merge: there is nothing to merge without --adapter lora");
   // weights that stay as they are need no memory of their own where the file has their type
@@ -204,16 +205,12 @@ int run_task(CausalOptions const& o, char const* program) {
     if (auto const* const norm = model.final_norm(); o.norm_steps != 0 && trained == 0 && norm != nullptr) {
       trained = norm->weight.size() + norm->bias.size();
     }
-    return run_model(o, program, model, trained, tokenizer, task, runtime);
+    return run_model(o, program, model, trained, tokenizer, task, runtime, team);
   }
   pl::models::Prefixed prefixed(std::move(model), static_cast<std::size_t>(o.prefix_tokens));
   begin_prefix(o, prefixed, task.train, tokenizer.framing().before.size(), runtime);
-  return run_model(o, program, prefixed, prefixed.prefix().size(), tokenizer, task, runtime);
+  return run_model(o, program, prefixed, prefixed.prefix().size(), tokenizer, task, runtime, team);
 }
-
-} // namespace detail
-
-namespace detail {
 
 /// Calls f(std::type_identity<T>()) with the type of weights that --storage names, one that is only read
 /// among them where the program has adapters.
@@ -233,13 +230,15 @@ auto with_causal_storage(std::string const& storage, F&& f) {
 } // namespace detail
 
 /// Trains and evaluates as the options say, for the program of that name, with storages that are only read
-/// where it has adapters. Returns its exit status.
-template <class Task, bool Adapters>
-int run_causal(CausalOptions o, char const* program) {
+/// where it has adapters; the first of a team writes the results. Returns its exit status.
+template <class Task, bool Adapters, class Team = pl::train::Alone>
+int run_causal(CausalOptions o, char const* program, Team team = {}) {
   settle_prefix(o);
   settle_norm(o);
   bool const whole = o.adapter == "none" || o.merge;
-  check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
+  if (team.rank() == 0) {
+    check_results(o, whole ? pl::io::config_file : pl::train::adapter_config_file);
+  }
   std::vector<std::string> storages{"f32", "f16"};
   if (Adapters && !whole) {
     storages.insert(storages.end(), {"i8", "i4"});
@@ -253,7 +252,7 @@ int run_causal(CausalOptions o, char const* program) {
                   });
                 });
   return detail::with_causal_storage<Adapters>(
-      o.storage, [&]<class T>(std::type_identity<T>) { return detail::run_task<Task, T>(o, program); });
+      o.storage, [&]<class T>(std::type_identity<T>) { return detail::run_task<Task, T>(o, program, team); });
 }
 
 /// Whether a directory holds a model that reads from left to right. One without config.json does not; loading

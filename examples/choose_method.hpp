@@ -5,7 +5,7 @@
 #include "classifier_options.hpp"
 #include "classifier_tasks.hpp"
 #include "labelled_data.hpp"
-#include "training_run.hpp"
+#include "score.hpp"
 #include <pocketllm/pocketllm.hpp>
 
 #include <algorithm>

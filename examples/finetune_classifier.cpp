@@ -6,6 +6,7 @@
 #include "classifier_tasks.hpp"
 #include "encoder_run.hpp"
 #include "frozen_layers.hpp"
+#include "memory_plan.hpp"
 #include "training_run.hpp"
 #include <pocketllm/pocketllm.hpp>
 #if defined(EXAMPLES_MPI)
@@ -222,7 +223,7 @@ int run(Options options) {
   if (examples::is_causal(options.model)) {
     pl::require(options.loss == "cross-entropy", "--loss ", options.loss,
                 ": an OPT is trained on cross-entropy alone");
-    return examples::run_causal<examples::ChoiceTask, false>(examples::as_choice(options), program);
+    return examples::run_causal<examples::ChoiceTask, false>(examples::as_choice(options), program, Team());
   }
   examples::settle_prefix(options);
   pl::require(options.adapter != "prefix" || !options.label_words.empty(),

@@ -5,50 +5,24 @@
 
 #include "classifier_options.hpp"
 #include "directions.hpp"
-#include "memory_plan.hpp"
+#include "measured_method.hpp"
 #include "result_files.hpp"
 #include "run_journal.hpp"
+#include "score.hpp"
 #include <pocketllm/pocketllm.hpp>
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <functional>
 #include <iomanip>
 #include <iostream>
-#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace examples {
-
-/// What an evaluation found: for the figures, and in words.
-struct Score {
-  double loss = 0.0;
-  std::optional<double> accuracy = {}, macro_f1 = {};
-  std::optional<double> exact_match = {}, answer_f1 = {}; ///< of written answers
-  std::string words;
-};
-
-inline std::string percent(double share) {
-  return pocketllm::concat(std::fixed, std::setprecision(1), 100.0 * share, " %");
-}
-
-/// A classifier's.
-inline Score score_of(pocketllm::train::Evaluation const& result, std::size_t classes) {
-  auto const metrics = pocketllm::train::compute_metrics(result.labels, result.predictions, classes);
-  return {.loss = result.loss,
-          .accuracy = metrics.accuracy,
-          .macro_f1 = metrics.macro_f1,
-          .words = pocketllm::concat(
-              "accuracy ", percent(metrics.accuracy), "  macro-F1 ", percent(metrics.macro_f1), "  loss ",
-              std::isnan(result.loss) ? "nan" : pocketllm::train::fixed(result.loss, 3))};
-}
 
 /// "model    DIR: RoBERTa, 5.4 million weights, all trained, 22 MB as f32", after what a --memory-budget
 /// chose
@@ -63,46 +37,6 @@ void print_model(ClassifierOptions const& o, std::string_view title, Model const
             << millions(parameters) << " weights, " << (trained == parameters ? "all" : millions(trained))
             << " trained, " << pocketllm::train::format_bytes(pocketllm::tensor::weight_bytes(model))
             << " as " << o.storage << '\n';
-}
-
-/// The options of the method with a rate and an epsilon: measured on the first batches where they are `auto`.
-template <class Model, class Objective, class P>
-MethodOptions settled_method(ClassifierOptions const& o, Model const& model, Objective const& objective,
-                             P const& perturbation, std::vector<typename Objective::Example> const& examples,
-                             pocketllm::train::BatchOrder order, pocketllm::Runtime& runtime) {
-  MethodOptions method = o.method;
-  if (method.learning_rate != 0.0 && method.epsilon != 0.0) {
-    return method;
-  }
-  constexpr std::uint64_t batches = 8; // which tell the signal to 0.1
-  std::vector<typename Objective::Batch> probed;
-  for (std::uint64_t i = 0; i < batches; ++i) {
-    probed.push_back(objective.batch(examples, order.batch(i)));
-  }
-  // as many points at once as in a step, which has the memory for them
-  auto const probe = pocketllm::train::probe(
-      model, objective, std::span<typename Objective::Batch const>(probed), perturbation,
-      {.max_lanes = first_points(method).size(), .seed = o.seed}, runtime);
-  pocketllm::require(probe.scale() > 0.0 && probe.slope > 0.0,
-                     "the loss is flat around the weights, so no rate follows from it; give "
-                     "--learning-rate and --epsilon");
-  method.epsilon = method.epsilon != 0.0 ? method.epsilon : rounded(static_cast<double>(probe.epsilon()));
-  // LoRA's terms start at B = 0, where A does not count yet and the loss is flatter than they make it, and an
-  // encoder's prefix as real tokens, around which it is flatter than further on: with tiny-roberta a falling
-  // rate diverges within 1,500 steps at all that it says there, and with a real model at two fifths
-  bool const flatter =
-      !measures_lengths(method) &&
-      (o.adapter == "lora" || (o.adapter == "prefix" && !pocketllm::models::TextGenerator<Model>));
-  double const share = flatter ? 0.2 : 1.0;
-  method.learning_rate =
-      method.learning_rate != 0.0 ? method.learning_rate : rounded(share * rate_after(probe, method));
-  std::cout << "probe    slope " << std::setprecision(2) << rounded(probe.slope) << ", curvature "
-            << rounded(probe.curvature) << " along random directions"
-            << (probe.scale() == probe.curvature ? "" : pocketllm::concat(", in size ", rounded(probe.bend)))
-            << ", signal " << rounded(std::max(probe.signal, 0.0)) << ": --learning-rate "
-            << method.learning_rate << " --schedule " << o.schedule << " --epsilon " << method.epsilon
-            << std::setprecision(6) << std::endl;
-  return method;
 }
 
 /// Trains `model` on `examples` as the options say. `evaluate` is asked before, after, and in between.
@@ -250,6 +184,21 @@ private:
     }
   }
 
+  /// The method with a rate and an epsilon, of the journal where there is one to go on with.
+  MethodOptions settled_method(pocketllm::train::BatchOrder const& order) {
+    MethodOptions const& given = o_.method;
+    bool const measured = given.learning_rate == 0.0 || given.epsilon == 0.0;
+    if (measured && o_.journal.resume && team_.any(pocketllm::io::path_exists(o_.journal.file))) {
+      MethodOptions method = as_in_journal(given, o_.journal.file);
+      if (method.learning_rate != 0.0 && method.epsilon != 0.0) {
+        std::cout << "probe    as the journal says: --learning-rate " << method.learning_rate
+                  << " --schedule " << o_.schedule << " --epsilon " << method.epsilon << std::endl;
+        return method;
+      }
+    }
+    return measured_method(o_, model_, objective_, perturbation_, examples_, order, runtime_);
+  }
+
   /// Makes the trainer; begins the journal, or goes on with it.
   void prepare() {
     namespace pl = pocketllm;
@@ -260,7 +209,7 @@ private:
     pl::train::BatchOrder order(std::move(lengths), {.batch_size = static_cast<std::size_t>(o_.batch),
                                                      .seed = o_.seed,
                                                      .group_by_length = o_.group_by_length});
-    method_ = settled_method(o_, model_, objective_, perturbation_, examples_, order, runtime_);
+    method_ = settled_method(order);
     pl::optimize::Schedule const schedule{
         pl::optimize::Schedule::parse(o_.schedule), static_cast<float>(method_.learning_rate),
         static_cast<std::uint64_t>(o_.steps), static_cast<std::uint64_t>(o_.warm_up)};

@@ -53,6 +53,13 @@ auto=$(weights)
 short --journal hand.journal $taken
 [ "$(weights)" = "$auto" ] || complain "$taken: $(weights) instead of $auto"
 
+# A run that goes on has measured already.
+head -c "$(($(wc -c <auto.journal) - 240))" auto.journal >torn.journal
+short --journal torn.journal --learning-rate auto --epsilon auto --resume
+expect_success 'probe    as the journal says: --learning-rate '
+grep -qF -- "$taken" out.txt || complain "not what was measured: $taken"
+[ "$(weights)" = "$auto" ] || complain "gone on with: $(weights) instead of $auto"
+
 # A loss without a gradient.
 short --loss macro-f1 --epsilon 1e-2 --learning-rate 1e-3 --journal f1.journal
 expect_success 'after '

@@ -35,6 +35,16 @@ check 'the same model' cmp one/model.safetensors four/model.safetensors
 team 2 --micro-batches 2 --journal two.journal
 check 'the same journal from two processes with two micro-batches' cmp one.journal two.journal
 
+# An OPT, which chooses between the words as continuations.
+opt=$(dirname "$model")/tiny-opt
+choice='{text} This was {mask}'
+one --model "$opt" --template "$choice" --micro-batches 2 --journal opt.journal --out opt
+expect_success 'journal in      opt.journal'
+team 2 --model "$opt" --template "$choice" --journal opt_two.journal --out opt_two
+expect_success 'journal in      opt_two.journal'
+check 'the same journal of an OPT from two processes' cmp opt.journal opt_two.journal
+check 'the same OPT' cmp opt/model.safetensors opt_two/model.safetensors
+
 # Four processes go on with what was torn.
 head -c "$(($(wc -c <four.journal) - 240))" four.journal >torn.journal
 team 4 --journal torn.journal --resume

@@ -6,6 +6,8 @@
 
 #include <optional>
 
+namespace test_atomic {
+
 namespace io = pocketllm::io;
 using Names = std::vector<std::string>;
 
@@ -117,3 +119,5 @@ TEST_CASE("paths that cannot be written to") {
   toy::fs::create_symlink("nowhere", directory.path / "dangling");
   toy::check_error([&] { io::AtomicFile const file(directory.path / "dangling"); }, {"dangling", "link"});
 }
+
+} // namespace test_atomic

@@ -3,6 +3,8 @@
 #include "toy.hpp"
 #include <pocketllm/io/checkpoint.hpp>
 
+namespace test_checkpoint {
+
 namespace io = pocketllm::io;
 
 namespace {
@@ -89,3 +91,5 @@ TEST_CASE("a directory without weights, or with PyTorch's only") {
   toy::check_error(
       open, {directory.path.string(), "found pytorch_model.bin", "expected model.safetensors", "python3 -c"});
 }
+
+} // namespace test_checkpoint

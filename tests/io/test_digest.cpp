@@ -9,6 +9,8 @@
 #include <chrono>
 #include <thread>
 
+namespace test_digest {
+
 namespace io = pocketllm::io;
 using pocketllm::bf16;
 using pocketllm::f16;
@@ -146,3 +148,5 @@ TEST_CASE("a cache elsewhere, and directories that cannot be written to") {
   toy::fs::create_directory(model / io::digest_cache_file); // stands for one that cannot be written; root may
   CHECK(io::directory_digest(model, runtime) == float16_digest);
 }
+
+} // namespace test_digest

@@ -6,6 +6,8 @@
 #include <limits>
 #include <optional>
 
+namespace test_journal {
+
 namespace io = pocketllm::io;
 namespace journal = pocketllm::io::journal;
 using Kind = io::JournalTail::Kind;
@@ -318,3 +320,5 @@ TEST_CASE("floats are written with the digits that they need") {
     }
   }
 }
+
+} // namespace test_journal

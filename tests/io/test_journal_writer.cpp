@@ -8,6 +8,8 @@
 #include <limits>
 #include <optional>
 
+namespace test_journal_writer {
+
 namespace io = pocketllm::io;
 using Kind = io::JournalTail::Kind;
 using toy::Json;
@@ -335,3 +337,5 @@ TEST_CASE("a writer killed at any instant leaves its first records, to go on fro
   }
   CHECK(created == 40);
 }
+
+} // namespace test_journal_writer

@@ -3,6 +3,8 @@
 #include "toy.hpp"
 #include <pocketllm/io/load.hpp>
 
+namespace test_load {
+
 namespace io = pocketllm::io;
 using pocketllm::bf16;
 using pocketllm::f16;
@@ -188,3 +190,5 @@ TEST_CASE("directories that are none, and configurations that are wrong") {
   toy::write(config, "{\"rows\":5,\"cols\":7}");
   toy::check_error(load_from(directory.path), {directory.path.string(), "has no weights"});
 }
+
+} // namespace test_load

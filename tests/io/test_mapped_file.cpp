@@ -7,6 +7,8 @@
 
 #include <utility>
 
+namespace test_mapped_file {
+
 using pocketllm::MappedFile;
 
 namespace {
@@ -54,3 +56,5 @@ TEST_CASE("what cannot be mapped is an error that names the path and the reason"
   toy::check_error(map("pipe"), {(directory.path / "pipe").string(), "not a regular file"});
   toy::check_error(map("empty/file"), {"empty/file", "Not a directory"});
 }
+
+} // namespace test_mapped_file

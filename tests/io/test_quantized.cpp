@@ -8,6 +8,8 @@
 
 #include <cmath>
 
+namespace test_quantized {
+
 namespace io = pocketllm::io;
 using pocketllm::f16;
 using pocketllm::i4;
@@ -120,3 +122,5 @@ TEST_CASE("scales without codes belong to no model") {
   toy::check_error([&] { static_cast<void>(io::load<toy::Model<float>>(path)); },
                    {"table_scale", "expected no tensor of that name"});
 }
+
+} // namespace test_quantized

@@ -6,6 +6,8 @@
 
 #include <map>
 
+namespace test_safetensors {
+
 namespace io = pocketllm::io;
 
 namespace {
@@ -195,3 +197,5 @@ TEST_CASE("tensors that overlap or leave holes between them") {
   expect_error(two("[0,8]", "[0,8]"), {"overlaps", "begin at 0", "expected 8"});
   expect_error(two("[0,8]", "[12,20]"), {"tensor \"b\"", "behind the data"});
 }
+
+} // namespace test_safetensors

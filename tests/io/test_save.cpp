@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstdlib>
 
+namespace test_save {
+
 namespace io = pocketllm::io;
 using pocketllm::bf16;
 using pocketllm::f16;
@@ -218,3 +220,5 @@ TEST_CASE("a program killed while it saves leaves the old model or the new one")
   CHECK(load<float>(target).bias.data()[0] == 3.0F);
   CHECK(toy::names_in(directory.path) == Names{"out", "source"});
 }
+
+} // namespace test_save

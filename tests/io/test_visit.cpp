@@ -3,6 +3,8 @@
 #include "toy.hpp"
 #include <pocketllm/tensor/visit.hpp>
 
+namespace test_visit {
+
 namespace tensor = pocketllm::tensor;
 
 TEST_CASE("counts and names of a model with mixed tensors") {
@@ -18,3 +20,5 @@ TEST_CASE("a model that may be changed gives tensors that may be changed") {
   CHECK_FALSE(model.weight.trained());
   CHECK_FALSE(model.bias.trained());
 }
+
+} // namespace test_visit

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+namespace test_bert {
+
 using namespace pocketllm;
 using encoders::Examples;
 using encoders::Json;
@@ -186,3 +188,5 @@ TEST_CASE("which head a configuration asks for") {
       static_cast<void>(BertConfig::from_json(io::read_object(encoders::folder("tied") / "config.json"))),
       "model_type is \"roberta\"; supported is \"bert\"", Error);
 }
+
+} // namespace test_bert

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+namespace test_errors {
+
 using namespace pocketllm;
 using models::RobertaConfig;
 using roberta::Json;
@@ -169,3 +171,5 @@ TEST_CASE("a configuration that cannot be used is an error that names the key") 
     CHECK_THROWS_WITH_AS(changed(wrong.key, wrong.value), doctest::Contains(wrong.message.c_str()), Error);
   }
 }
+
+} // namespace test_errors

@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+namespace test_frozen_bottom {
+
 using namespace pocketllm;
 
 namespace {
@@ -302,3 +304,5 @@ TEST_CASE("trained embeddings leave nothing frozen, and states that have become 
   CHECK(test::error_of([&] { static_cast<void>(model.bottom(batch, 4, {}, random::Gaussian{}, runtime)); }) ==
         "this RoBERTa has 3 layers, not 4");
 }
+
+} // namespace test_frozen_bottom

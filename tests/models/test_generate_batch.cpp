@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace test_generate_batch {
+
 using namespace pocketllm;
 using Ids = std::vector<std::int32_t>;
 static_assert(models::GreedyModel<models::Opt<f16>>);
@@ -169,3 +171,5 @@ TEST_CASE("what is no text to continue is an error") {
         "generation: a batch of texts is written greedily, with a temperature of 0");
   CHECK(complaint({2}, {.max_tokens = 0}, {random::origin}).empty());
 }
+
+} // namespace test_generate_batch

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <string>
 
+namespace test_minilm {
+
 using namespace pocketllm;
 using encoders::Json;
 
@@ -42,3 +44,5 @@ TEST_CASE("all-MiniLM-L6-v2: hidden states and embeddings are those of transform
   models::normalize_rows(embeddings, runtime);
   CHECK(golden::relative_error(encoders::copy(embeddings), tensors["batch.logits"]) <= golden::tolerance);
 }
+
+} // namespace test_minilm

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace test_opt {
+
 using namespace pocketllm;
 using models::CausalBatch;
 using models::Target;
@@ -278,3 +280,5 @@ TEST_CASE("a step of OPT of a shape that was seen before allocates no activation
   step();
   CHECK(runtime.workspace().allocations() == allocations);
 }
+
+} // namespace test_opt

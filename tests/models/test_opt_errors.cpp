@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+namespace test_opt_errors {
+
 using namespace pocketllm;
 using models::OptConfig;
 using models::Target;
@@ -142,3 +144,5 @@ TEST_CASE("tokens are drawn with the probabilities that temperature, top-k and t
                        doctest::Contains("the temperature is 0 or more"), Error);
   CHECK_THROWS_AS(static_cast<void>(models::choose_token(scores, {.top_p = 0.0F}, 0)), Error);
 }
+
+} // namespace test_opt_errors

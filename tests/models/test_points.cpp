@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <vector>
 
+namespace test_points {
+
 using namespace pocketllm;
 using roberta::Examples;
 using roberta::Outputs;
@@ -114,3 +116,5 @@ TEST_CASE("16-bit storage loads, and its logits are as close as the format allow
   check_storage<f16>();
   check_storage<bf16>();
 }
+
+} // namespace test_points

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+namespace test_prefixed {
+
 using namespace pocketllm;
 using encoders::Examples;
 using models::Prefixed;
@@ -230,3 +232,5 @@ TEST_CASE("a prefix leaves fewer positions to a text") {
   CHECK(test::error_of([&] { static_cast<void>(scores(model, batch, random::unperturbed(), runtime)); }) ==
         "sequence 1 has 12 tokens, 3 that stand before it among them; the model has positions for 11");
 }
+
+} // namespace test_prefixed

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+namespace test_roberta {
+
 using namespace pocketllm;
 using roberta::Examples;
 using roberta::Json;
@@ -85,3 +87,5 @@ TEST_CASE("a copy of a model keeps its weights when the other is updated") {
   CHECK(roberta::run(copy, examples, runtime) == before);
   CHECK(roberta::run(model, examples, runtime).losses != before.losses);
 }
+
+} // namespace test_roberta

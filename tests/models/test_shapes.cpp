@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace test_shapes {
+
 using namespace pocketllm;
 using roberta::Examples;
 
@@ -87,3 +89,5 @@ TEST_CASE("a layer of RoBERTa-large's width is the naive one, in its second lane
   auto const found = std::span(lanes).subspan(lanes.size() / 2);
   CHECK(golden::relative_error(found, naive_scores(twin, batch)) <= golden::tolerance);
 }
+
+} // namespace test_shapes

@@ -10,6 +10,8 @@
 #include <limits>
 #include <vector>
 
+namespace test_vocabulary_head {
+
 using namespace pocketllm;
 using models::Target;
 
@@ -92,3 +94,5 @@ TEST_CASE("a score that is not a number leaves no probability of its row one") {
     }
   }
 }
+
+} // namespace test_vocabulary_head

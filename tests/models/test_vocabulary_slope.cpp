@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <vector>
 
+namespace test_vocabulary_slope {
+
 using namespace pocketllm;
 
 namespace {
@@ -113,3 +115,5 @@ TEST_CASE("slopes of words outside the table, or of other shapes, are refused") 
   wrong.pop_back();
   CHECK_THROWS_AS((void)models::vocabulary_slopes(h.view(), table, wrong, out, runtime), Error);
 }
+
+} // namespace test_vocabulary_slope

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+namespace test_fold {
+
 using namespace pocketllm;
 using optimize::Move;
 
@@ -103,3 +105,5 @@ TEST_CASE("moves as a sum: a term for each direction, with the decay of later mo
   CHECK(matrices.terms == std::vector<random::Point>{{2, 4.0F}, {1, 8.5F}});
   CHECK(vectors.terms == std::vector<random::Point>{{2, 4.0F}, {1, 10.0F}});
 }
+
+} // namespace test_fold

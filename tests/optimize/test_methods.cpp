@@ -26,6 +26,8 @@
 #include <string>
 #include <vector>
 
+namespace test_methods {
+
 using namespace pocketllm;
 using golden::Json;
 using Model = models::Roberta<float>;
@@ -337,3 +339,5 @@ TEST_CASE("a line search goes to the least of its losses, and stays where it is 
   }
   CHECK_THROWS_AS(static_cast<void>(search.gradient(points, std::vector<float>{1, 2, 3})), Error);
 }
+
+} // namespace test_methods

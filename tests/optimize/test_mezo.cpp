@@ -20,6 +20,8 @@
 #include <string>
 #include <vector>
 
+namespace test_mezo {
+
 using namespace pocketllm;
 using golden::Json;
 using Roberta = models::Roberta<float>;
@@ -163,3 +165,5 @@ TEST_CASE("fifty Rademacher steps on some weights, with a linear schedule, are P
 TEST_CASE("fifty Gaussian steps of OPT on text, with weight decay, are PyTorch's") {
   check_run<Opt>("mezo_opt", random::Gaussian{});
 }
+
+} // namespace test_mezo

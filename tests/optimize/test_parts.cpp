@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+namespace test_parts {
+
 using namespace pocketllm;
 using optimize::Schedule;
 
@@ -278,3 +280,5 @@ TEST_CASE("an empty gradient changes nothing") {
   CHECK(floats(after.weight) == floats(before.weight));
   CHECK(floats(after.table) == floats(before.table));
 }
+
+} // namespace test_parts

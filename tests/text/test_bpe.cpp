@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+namespace test_bpe {
+
 using namespace pocketllm::text;
 using namespace tokenizer_test;
 
@@ -226,3 +228,5 @@ TEST_CASE("tokens and ids") {
                        "token id 760 is out of range: the vocabulary has ids 0 to 759", pocketllm::Error);
   CHECK_THROWS_AS((void)tokenizer.token_of(-1), pocketllm::Error);
 }
+
+} // namespace test_bpe

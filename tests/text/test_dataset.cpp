@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+namespace test_dataset {
+
 using namespace pocketllm;
 using namespace pocketllm::text;
 using Row = std::vector<std::string>;
@@ -174,3 +176,5 @@ TEST_CASE("labels that are not classes are refused with their line") {
     static_cast<void>(read_dataset(files.write("b.csv", many), {{"text"}, "label"}));
   }) == "b.csv:1002: more than 1000 different labels; is the label column the right one?");
 }
+
+} // namespace test_dataset

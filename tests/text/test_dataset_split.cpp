@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+namespace test_dataset_split {
+
 using namespace pocketllm;
 using namespace pocketllm::text;
 using Indices = std::vector<std::size_t>;
@@ -172,3 +174,5 @@ TEST_CASE("the split of the SMS messages is pinned") {
     CHECK(seen.insert(text).second);
   }
 }
+
+} // namespace test_dataset_split

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+namespace test_opt_tokenizer {
+
 using namespace pocketllm;
 
 TEST_CASE("texts of OPT have transformers' ids") {
@@ -27,3 +29,5 @@ TEST_CASE("texts of OPT have transformers' ids") {
     CHECK(tokenizer.encode_framed(written) == json.at("framed").get<std::vector<std::int32_t>>());
   }
 }
+
+} // namespace test_opt_tokenizer

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+namespace test_template {
+
 using namespace pocketllm::text;
 using namespace tokenizer_test;
 
@@ -172,3 +174,5 @@ TEST_CASE("label words come after a space unless the mask does not") {
   CHECK(message("<unk>").find("tokens (\" \" \"<unk>\")") != std::string::npos);
   CHECK(message("a\nb").find('\n') == std::string::npos);
 }
+
+} // namespace test_template

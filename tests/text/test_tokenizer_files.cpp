@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+namespace test_tokenizer_files {
+
 using namespace pocketllm::text;
 using namespace tokenizer_test;
 
@@ -295,3 +297,5 @@ TEST_CASE("damaged or unsupported tokenizer.json") {
   CHECK(json_error([](Json& root) { root["model"]["unk_token"] = "<none>"; }) ==
         "/tokenizer.json: unk_token \"<none>\" is not in the vocabulary");
 }
+
+} // namespace test_tokenizer_files

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+namespace test_unicode {
+
 using namespace pocketllm::text;
 
 namespace {
@@ -150,3 +152,5 @@ TEST_CASE("quoted text is one short line") {
   CHECK(quote("a\xff") == "\"a\ufffd\"");
   CHECK(quote(std::string(100, 'x'), 3) == "\"xxx...\"");
 }
+
+} // namespace test_unicode

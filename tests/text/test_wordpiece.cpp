@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+namespace test_wordpiece {
+
 using namespace pocketllm::text;
 using namespace tokenizer_test;
 
@@ -190,3 +192,5 @@ TEST_CASE("WordPiece files that are damaged or not supported") {
   CHECK(json_error([](Json& root) { root["model"]["vocab"].erase("a"); }).find("no token has id") !=
         std::string::npos);
 }
+
+} // namespace test_wordpiece

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+namespace test_answer_match {
+
 using namespace pocketllm;
 using train::answer_words;
 using train::match_answer;
@@ -50,3 +52,5 @@ TEST_CASE("an answer without words matches only another one") {
   CHECK(match_answer("", "tea").f1 == 0.0);
   CHECK(match_answer("tea", "").exact == 0.0);
 }
+
+} // namespace test_answer_match

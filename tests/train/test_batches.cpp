@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+namespace test_batches {
+
 using namespace pocketllm;
 using namespace pocketllm::train;
 using Indices = std::vector<std::size_t>;
@@ -144,3 +146,5 @@ TEST_CASE("what makes no batches is refused; epochs are counted") {
   CHECK(complaint({1}, {.window = 0}) == "a window of 0 batches; ask for at least 1");
   CHECK(BatchOrder({1, 1, 1, 1}, {.batch_size = 2}).epochs(3) == 1.5);
 }
+
+} // namespace test_batches

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace test_candidate_choice {
+
 using namespace pocketllm;
 using Choice = train::CandidateChoice<toy::CausalCharacters>;
 using Ids = std::vector<std::int32_t>;
@@ -131,3 +133,5 @@ TEST_CASE("what makes no choice is refused") {
   CHECK(test::error_of([&] { static_cast<void>(encode(make_choice("{text}", endless), "x")); }) ==
         "a candidate of 27 tokens leaves no room for the prompt among 20; allow more tokens");
 }
+
+} // namespace test_candidate_choice

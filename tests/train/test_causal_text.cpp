@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+namespace test_causal_text {
+
 using namespace pocketllm;
 using train::AnswerLoss;
 using train::CausalText;
@@ -130,3 +132,5 @@ TEST_CASE("losses of texts and answers at several points are those at one after 
   }
   CHECK(toy::same_at_all_points(objective, objective.batch(examples, all_of(examples.size()))));
 }
+
+} // namespace test_causal_text

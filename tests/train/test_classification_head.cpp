@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+namespace test_classification_head {
+
 using namespace pocketllm;
 
 namespace {
@@ -260,3 +262,5 @@ TEST_CASE("a model without a pooler cannot pool its first token") {
           static_cast<void>(models::with_class_head(headless(), 2, models::Pooling::first_token));
         }) == "the model has no bert.pooler.dense.weight to start a classifier from; pool the mean instead");
 }
+
+} // namespace test_classification_head

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+namespace test_evaluate {
+
 using namespace pocketllm;
 using Indices = std::vector<std::size_t>;
 
@@ -120,3 +122,5 @@ TEST_CASE("a model's answers do not depend on batches or threads") {
     }
   }
 }
+
+} // namespace test_evaluate

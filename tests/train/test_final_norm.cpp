@@ -18,6 +18,8 @@
 #include <span>
 #include <vector>
 
+namespace test_final_norm {
+
 using namespace pocketllm;
 
 namespace {
@@ -131,3 +133,5 @@ TEST_CASE("the last norm is not trained with other weights, nor to a loss that i
   flag.request();
   CHECK(run_once(model, train::StopCondition(flag)) == 0);
 }
+
+} // namespace test_final_norm

@@ -24,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+namespace test_frozen_bottom {
+
 using namespace pocketllm;
 using train::BottomCache;
 using train::OnFrozenBottom;
@@ -246,3 +248,5 @@ TEST_CASE("with trained embeddings nothing is kept; other layers or other exampl
         "states behind 1 layers are kept, and the lowest trained layer is 0 now; use another cache for what "
         "is trained now");
 }
+
+} // namespace test_frozen_bottom

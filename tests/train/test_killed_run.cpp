@@ -16,6 +16,8 @@
 #include <fstream>
 #include <string>
 
+namespace test_killed_run {
+
 using namespace pocketllm;
 namespace fs = std::filesystem;
 
@@ -182,3 +184,5 @@ TEST_CASE("bytes that change in the journal or a snapshot never make wrong weigh
   }
   CHECK(refusals > 10 / fewer());
 }
+
+} // namespace test_killed_run

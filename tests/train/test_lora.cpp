@@ -20,6 +20,8 @@
 #include <string>
 #include <vector>
 
+namespace test_lora {
+
 using namespace pocketllm;
 using golden::Json;
 using layers::Lora;
@@ -186,3 +188,5 @@ TEST_CASE("what is no adapter for the model is an error that says why") {
   CHECK_THROWS_WITH_AS(with("modules_to_save", {"lm_head"}), doctest::Contains("modules_to_save"), Error);
   CHECK_THROWS_WITH_AS(with("lora_alpha", "seven"), doctest::Contains("adapter_config.json"), Error);
 }
+
+} // namespace test_lora

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace test_masked_prompt {
+
 using namespace pocketllm;
 using toy::Prompt;
 using Words = std::vector<std::string>;
@@ -146,3 +148,5 @@ TEST_CASE("losses at several points are those at one after the other, bit for bi
     CHECK(together[0] != together[2]);
   }
 }
+
+} // namespace test_masked_prompt

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+namespace test_memory_budget {
+
 using namespace pocketllm;
 
 namespace {
@@ -152,3 +154,5 @@ TEST_CASE("weights that are zero, until one is written") {
   CHECK(model.a.values()[1] == 1.0F);
   CHECK(model.a.values()[0] == 0.0F);
 }
+
+} // namespace test_memory_budget

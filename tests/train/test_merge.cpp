@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace test_merge {
+
 using namespace pocketllm;
 namespace fs = std::filesystem;
 
@@ -169,3 +171,5 @@ TEST_CASE("runs that cannot be merged") {
   CHECK(error({"a", "b"}, {1, 1}) == "no error");
   CHECK(error({"a", "b"}, {1, 1}) == "merged: is there already; resume it, or choose another name");
 }
+
+} // namespace test_merge

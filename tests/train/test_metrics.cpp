@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+namespace test_metrics {
+
 using namespace pocketllm;
 using namespace pocketllm::train;
 using Indices = std::vector<std::size_t>;
@@ -75,3 +77,5 @@ TEST_CASE("the confusion table is aligned, also under names that are not ASCII")
   CHECK(test::error_of([&] { static_cast<void>(confusion_table(metrics_of(Indices(9), 3), names)); }) ==
         "confusion table: 2 names for 3 classes");
 }
+
+} // namespace test_metrics

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <limits>
 
+namespace test_metrics_log {
+
 using namespace pocketllm;
 using namespace pocketllm::train;
 
@@ -103,3 +105,5 @@ TEST_CASE("what cannot be written names the file") {
     }
   }
 }
+
+} // namespace test_metrics_log

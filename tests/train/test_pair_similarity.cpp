@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <vector>
 
+namespace test_pair_similarity {
+
 using namespace pocketllm;
 
 namespace {
@@ -65,3 +67,5 @@ TEST_CASE("Spearman's rho is that of scipy") {
   CHECK(std::isnan(train::spearman(a, std::vector<float>(5, 1.0F))));
   CHECK_THROWS_AS(static_cast<void>(train::spearman(a, std::vector<float>{1})), Error);
 }
+
+} // namespace test_pair_similarity

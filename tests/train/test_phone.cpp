@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+namespace test_phone {
+
 using namespace pocketllm;
 using train::Pacing;
 using Cores = std::vector<std::size_t>;
@@ -135,3 +137,5 @@ TEST_CASE("rest: a duty cycle, pauses with one message each, and stops that end 
   train::rest(pacing, 0.0, flag);
   CHECK(seconds_of([&] { train::rest(Pacing{.duty = 0.001}, 10.0, flag); }) < 1.0);
 }
+
+} // namespace test_phone

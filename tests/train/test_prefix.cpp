@@ -18,6 +18,8 @@
 #include <string>
 #include <vector>
 
+namespace test_prefix {
+
 using namespace pocketllm;
 using Model = models::Prefixed<models::Opt<float>>;
 using Encoder = models::Prefixed<models::Roberta<float>>;
@@ -147,3 +149,5 @@ TEST_CASE("a prefix of no tokens, or of too many, is an error") {
   Model other(toy::load_opt(), 3);
   CHECK(test::error_of([&] { other.begin(start, runtime); }) == "a prefix of 3 tokens cannot begin with 4");
 }
+
+} // namespace test_prefix

@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+namespace test_probe {
+
 // doctest's Approx adds 1 to what its epsilon is a share of, so small values are compared as multiples.
 
 using namespace pocketllm;
@@ -107,3 +109,5 @@ TEST_CASE(
   CHECK(probed(flat, 0).epsilon() == 1e-3F);
   CHECK_THROWS_WITH_AS(probed(broken, 0), doctest::Contains("not a finite number"), Error);
 }
+
+} // namespace test_probe

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+namespace test_progress {
+
 using namespace pocketllm;
 using namespace pocketllm::train;
 
@@ -174,3 +176,5 @@ TEST_CASE("a file is no terminal and has the width that is asked for") {
   CHECK(terminal_width(fileno(file), 77) == 77);
   std::fclose(file);
 }
+
+} // namespace test_progress

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+namespace test_replay {
+
 using namespace pocketllm;
 using io::Json;
 
@@ -325,3 +327,5 @@ TEST_CASE("micro-batches: the losses are means over them, at the same points") {
   CHECK(test::error_of([] { toy::JournaledRun<>({.micro_batches = 0}); }) ==
         "0 micro-batches; ask for at least 1");
 }
+
+} // namespace test_replay

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory>
 
+namespace test_resources {
+
 using namespace pocketllm::train;
 
 TEST_CASE("memory that is written counts, and the peak stays when it is given back") {
@@ -56,3 +58,5 @@ TEST_CASE("durations round before they are put into units") {
   CHECK(format_duration(NAN) == "unknown");
   CHECK(format_duration(INFINITY) == "unknown");
 }
+
+} // namespace test_resources

@@ -12,6 +12,8 @@
 #include <numeric>
 #include <vector>
 
+namespace test_scored {
+
 using namespace pocketllm;
 
 namespace {
@@ -84,3 +86,5 @@ TEST_CASE("macro-F1 itself can be trained, which has no gradient") {
   }
   CHECK(c.metrics().macro_f1 > before + 0.1);
 }
+
+} // namespace test_scored

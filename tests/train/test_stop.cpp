@@ -9,6 +9,8 @@
 #include <csignal>
 #include <utility>
 
+namespace test_stop {
+
 using namespace pocketllm;
 using namespace pocketllm::train;
 
@@ -125,3 +127,5 @@ TEST_CASE("a condition is met by its flag or its token") {
   CHECK(by_both.requested());
 #endif
 }
+
+} // namespace test_stop

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+namespace test_svg_plot {
+
 using namespace pocketllm;
 using namespace pocketllm::train;
 
@@ -135,3 +137,5 @@ TEST_CASE("a picture that cannot be written names the file") {
   CHECK(folder.error([&] { write_svg(folder.path() / "none" / "plot.svg", {}); })
             .starts_with("none/plot.svg: cannot be written (No such file or directory)"));
 }
+
+} // namespace test_svg_plot

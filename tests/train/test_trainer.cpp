@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+namespace test_trainer {
+
 using namespace pocketllm;
 using train::Outcome;
 using Reason = train::Outcome::Reason;
@@ -272,3 +274,5 @@ TEST_CASE("memory for activations grows with the largest batch only") {
   CHECK(fitting > 50);
   CHECK(largest > run.events.tokens[0]); // batches did differ
 }
+
+} // namespace test_trainer

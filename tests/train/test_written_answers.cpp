@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+namespace test_written_answers {
+
 using namespace pocketllm;
 using train::NextTokenExample;
 using Ids = std::vector<std::int32_t>;
@@ -192,3 +194,5 @@ TEST_CASE("what is written can be trained by any score, which has no gradient") 
   }
   CHECK(loss() < before - 0.2F);
 }
+
+} // namespace test_written_answers
