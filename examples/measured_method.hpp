@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <iomanip>
 #include <iostream>
 #include <span>
 #include <vector>
@@ -61,12 +60,12 @@ MethodOptions measured_method(ClassifierOptions const& o, Model const& model, Ob
   double const share = flatter ? 0.2 : 1.0;
   method.learning_rate =
       method.learning_rate != 0.0 ? method.learning_rate : rounded(share * rate_after(probe, method));
-  std::cout << "probe    slope " << std::setprecision(2) << rounded(probe.slope) << ", curvature "
-            << rounded(probe.curvature) << " along random directions"
+  std::cout << "probe    slope " << rounded(probe.slope) << ", curvature " << rounded(probe.curvature)
+            << " along random directions"
             << (probe.scale() == probe.curvature ? "" : pocketllm::concat(", in size ", rounded(probe.bend)))
             << ", signal " << rounded(std::max(probe.signal, 0.0)) << ": --learning-rate "
             << method.learning_rate << " --schedule " << o.schedule << " --epsilon " << method.epsilon
-            << std::setprecision(6) << std::endl;
+            << std::endl;
   return method;
 }
 

@@ -53,6 +53,10 @@ auto=$(weights)
 short --journal hand.journal $taken
 [ "$(weights)" = "$auto" ] || complain "$taken: $(weights) instead of $auto"
 
+# What is given by hand is printed as it is.
+short --epsilon 0.00125 --journal given.journal
+expect_success ' --epsilon 0.00125'
+
 # A run that goes on has measured already.
 head -c "$(($(wc -c <auto.journal) - 240))" auto.journal >torn.journal
 short --journal torn.journal --learning-rate auto --epsilon auto --resume
