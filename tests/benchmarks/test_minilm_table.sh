@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # minilm_table.py with stand-ins for finetune_classifier and PyTorch: means over the seeds are in the table, rows that
-# this run does not have stay, and nothing is tested on what was trained on.
+# this run does not have stay, and no text is trained or tested on twice.
 . "$(dirname "$0")/../examples/common.sh"
 script=$4/minilm_table.py
 program=$5
@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ "$seed" -lt 2 ] || { echo 'tuner: out of luck' >&2; exit 1; }
-comm -12 trained tested >>both
+sort trained tested | uniq -d >>both
 wc -l <trained >>sizes
 wc -l <tested >>sizes
 echo 'before   accuracy 50.0 %  macro-F1 50.0 %  loss 0.7'
@@ -59,7 +59,7 @@ check 'the peer' grep -qxF '| SMS | 4 | PyTorch Adam, all weights | 98.5 % ± 0.
 [ "$(sed -n 's/^| SMS | 4 | \([^|]*\) |.*/\1/p' README.md | tr '\n' ';')" = \
   'class means, no step;head alone;PyTorch Adam, head;PyTorch Adam, all weights;' ] || complain 'other rows, or another order'
 [ "$(sed -n '1p;$p' README.md | tr '\n' ' ')" = 'before behind ' ] || complain 'the rest of the page has changed'
-[ ! -s both ] || complain 'tested on what was trained on'
+[ ! -s both ] || complain 'a text comes twice, or is tested and trained on'
 [ "$(tr -d ' ' <sizes | tr '\n' ' ')" = '8 600 8 600 ' ] || complain "other sizes: $(tr '\n' ' ' <sizes)"
 check 'the head is trained' grep -q -- '--seed 1 --head-steps 10000 .*--steps 0$' asked
 
